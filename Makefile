@@ -1,0 +1,45 @@
+# Two commands do everything on a fresh Debian 12 machine: `make demo` and `make test`.
+SHELL := /bin/bash
+BIN := .venv/bin
+STAGE := scripts/stage
+
+.PHONY: help setup check test demo lab down bench-vip requirements
+
+help: ## Show this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+setup: ## Install what is missing: Debian packages, .venv, commands in .venv/bin
+	@scripts/setup
+
+check: setup ## Format, lint, types, import contracts, unit and property tests (no root)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+	$(BIN)/python -m pytest tests/unit tests/property -q
+
+test: ## Everything: check, contract tests on the real kernel, end-to-end tests in the lab
+	@$(STAGE) "setup" 6 scripts/setup
+	@$(STAGE) "leftovers" 2 $(BIN)/lbctl lab down
+	@$(STAGE) "check" 3 $(MAKE) --no-print-directory check
+	@$(STAGE) "programs" 16 $(BIN)/lbctl lab build
+	@$(STAGE) "contract tests" 6 $(BIN)/python -m pytest tests/contract -q
+	@$(STAGE) "end-to-end tests" 14 $(BIN)/python -m pytest tests/e2e -v
+
+demo: setup ## The main job, as a person would type it; KEEP=1 leaves the lab up
+	@$(BIN)/python -m lbctl_lab.demo
+
+lab: setup ## Bring the lab up with lbctl on it
+	@$(BIN)/lbctl lab up
+
+down: ## Take the lab away
+	@$(BIN)/lbctl lab down
+
+N ?= 1000
+ROUNDS ?= 3
+bench-vip: setup ## From create to address, N Services, beside MetalLB
+	@$(BIN)/python tests/perf/bench_vip.py -n $(N) --rounds $(ROUNDS) $(if $(ENDPOINTS),--endpoints)
+
+requirements: setup ## Pin again what pyproject.toml asks for
+	$(BIN)/python -m uv pip compile --quiet --upgrade --generate-hashes --no-emit-index-url --no-emit-find-links \
+		--no-header --python-version 3.11 --all-extras pyproject.toml -o requirements/dev.txt
