@@ -1,0 +1,1 @@
+"""lbctl: a software load balancer controller for Kubernetes."""

@@ -1,0 +1,1 @@
+"""Who gets which address. Pure: request + ledger → grant or a named refusal."""

@@ -1,0 +1,58 @@
+"""Names that derive from the model alone, so that a restarted process finds its own. Pure."""
+
+import hashlib
+
+from lbctl.model.virtual_service import Address
+
+LIMIT = 253
+
+
+def virtual_service_name(cluster: str, namespace: str, service: str, *, taken: bool = False) -> str:
+    """Return AKO's name `<cluster>--<namespace>-<service>`.
+
+    A name that is `taken` by another Service (`a-b`/`c` and `a`/`b-c` collide) or too long gets a
+    hash of what it stands for as its tail.
+
+    >>> virtual_service_name("S1-AZ1", "default", "kuard")
+    'S1-AZ1--default-kuard'
+    >>> virtual_service_name("c", "a", "b-c", taken=True)
+    'c--a-b-c-4fc614a4'
+    """
+    plain = f"{cluster}--{namespace}-{service}"
+    if not taken and len(plain) <= LIMIT:
+        return plain
+    tail = hashlib.sha256(f"{cluster}/{namespace}/{service}".encode()).hexdigest()[:8]
+    return f"{plain[: LIMIT - len(tail) - 1]}-{tail}"
+
+
+def pool_name(virtual_service: str, port: int, protocol: str) -> str:
+    """Return AKO's pool name `<virtual service>--<port>`; other protocols than TCP are added.
+
+    >>> pool_name("S1-AZ1--default-kuard", 8080, "TCP")
+    'S1-AZ1--default-kuard--8080'
+    >>> pool_name("S1-AZ1--default-kuard", 53, "UDP")
+    'S1-AZ1--default-kuard--53-udp'
+    """
+    suffix = "" if protocol == "TCP" else f"-{protocol.lower()}"
+    return f"{virtual_service}--{port}{suffix}"
+
+
+def allocation_name(address: Address) -> str:
+    """Return the name of the IPAllocation of an address; IPv6 fully expanded.
+
+    >>> import ipaddress
+    >>> allocation_name(ipaddress.ip_address("192.0.2.7"))
+    'ip-192-0-2-7'
+    >>> allocation_name(ipaddress.ip_address("2001:2::1"))
+    'ip-2001-0002-0000-0000-0000-0000-0000-0001'
+    """
+    return "ip-" + address.exploded.replace(".", "-").replace(":", "-")
+
+
+def host_name(namespace: str, service: str, subdomain: str) -> str:
+    """Return `<service>.<namespace>.<subdomain>` without a trailing dot.
+
+    >>> host_name("default", "kuard", "lb.example.")
+    'kuard.default.lb.example'
+    """
+    return f"{service}.{namespace}.{subdomain.rstrip('.')}"

@@ -1,0 +1,222 @@
+"""The decision about one LoadBalancer Service, and its form as an L4VirtualService. Pure."""
+
+import enum
+import ipaddress
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+
+class Phase(enum.Enum):
+    """Where a virtual service is in its life; receivers act on it and acknowledge."""
+
+    SERVING = "Serving"
+    DRAINING = "Draining"
+    """Names are gone, traffic goes on until their TTL has passed."""
+    WITHDRAWN = "Withdrawn"
+    """Remove everything of it, then acknowledge."""
+
+
+class VipRole(enum.Enum):
+    """An address change keeps two addresses for a while; the role tells which leads."""
+
+    CURRENT = "Current"
+    INCOMING = "Incoming"
+    OUTGOING = "Outgoing"
+
+
+@dataclass(frozen=True, slots=True)
+class Vip:
+    """One external address of a virtual service, with the IPAllocation that grants it."""
+
+    address: Address
+    role: VipRole
+    allocation: str
+    """Name of the IPAllocation."""
+    allocation_uid: str
+
+    @property
+    def family(self) -> str:
+        """Return `IPv4` or `IPv6`, as Kubernetes writes it."""
+        return f"IPv{self.address.version}"
+
+
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """One (port, protocol) of a virtual service."""
+
+    name: str
+    """The Service port's name; EndpointSlice ports are matched by name and protocol."""
+    protocol: str
+    """TCP, UDP or SCTP."""
+    port: int
+    pool: str
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """How traffic of one virtual service is spread and limited."""
+
+    external_traffic_policy: str = "Cluster"
+    session_affinity: str = "None"
+    session_affinity_timeout_s: int = 0
+    source_ranges: tuple[str, ...] = ()
+    """CIDRs that may connect; empty: all."""
+    algorithm: str = "maglev"
+
+
+@dataclass(frozen=True, slots=True)
+class NamePublication:
+    """One host name and whether DNS answers it now."""
+
+    host: str
+    """Without a trailing dot."""
+    ttl_s: int
+    published: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceRef:
+    """The Service that a decision is about."""
+
+    namespace: str
+    name: str
+    uid: str
+
+    @property
+    def key(self) -> str:
+        """Return the name of its L4VirtualService: `<namespace>.<name>`."""
+        return f"{self.namespace}.{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class VirtualService:
+    """One LoadBalancer Service as the world sees it: the whole spec of an L4VirtualService."""
+
+    service: ServiceRef
+    name: str
+    """AKO's name: `<cluster>--<namespace>-<service>`."""
+    phase: Phase
+    vips: tuple[Vip, ...]
+    """Sorted by family (IPv4 first), then role."""
+    listeners: tuple[Listener, ...]
+    """In the order of the Service's ports."""
+    policy: Policy = field(default=Policy())
+    names: tuple[NamePublication, ...] = ()
+    drain_start: str = ""
+    """RFC 3339 UTC; set when the phase left Serving."""
+    empty_since: str = ""
+    """RFC 3339 UTC; set while there are endpoints but none is usable."""
+
+    @property
+    def key(self) -> str:
+        """Return the object's name: `<namespace>.<service>`."""
+        return self.service.key
+
+
+def render_virtual_service(virtual_service: VirtualService) -> dict[str, Any]:
+    """Return the `spec` of the L4VirtualService; `parse_virtual_service` is the inverse."""
+    policy = virtual_service.policy
+    spec: dict[str, Any] = {
+        "service": {
+            "namespace": virtual_service.service.namespace,
+            "name": virtual_service.service.name,
+            "uid": virtual_service.service.uid,
+        },
+        "name": virtual_service.name,
+        "phase": virtual_service.phase.value,
+        "vips": [
+            {
+                "address": str(vip.address),
+                "family": vip.family,
+                "role": vip.role.value,
+                "allocation": {"name": vip.allocation, "uid": vip.allocation_uid},
+            }
+            for vip in virtual_service.vips
+        ],
+        "listeners": [
+            {
+                "name": listener.name,
+                "protocol": listener.protocol,
+                "port": listener.port,
+                "pool": listener.pool,
+            }
+            for listener in virtual_service.listeners
+        ],
+        "policy": {
+            "externalTrafficPolicy": policy.external_traffic_policy,
+            "sessionAffinity": policy.session_affinity,
+            "sessionAffinityTimeoutSeconds": policy.session_affinity_timeout_s,
+            "sourceRanges": list(policy.source_ranges),
+            "algorithm": policy.algorithm,
+        },
+        "names": [
+            {"host": name.host, "ttlSeconds": name.ttl_s, "published": name.published}
+            for name in virtual_service.names
+        ],
+    }
+    if virtual_service.drain_start:
+        spec["drainStart"] = virtual_service.drain_start
+    if virtual_service.empty_since:
+        spec["emptySince"] = virtual_service.empty_since
+    return spec
+
+
+def parse_virtual_service(obj: Mapping[str, Any]) -> VirtualService:
+    """Return the decision in an L4VirtualService as the API server sent it.
+
+    Raises KeyError or ValueError on an object that the CRD's schema would refuse.
+    """
+    spec = obj["spec"]
+    service = spec["service"]
+    return VirtualService(
+        service=ServiceRef(service["namespace"], service["name"], service["uid"]),
+        name=spec["name"],
+        phase=Phase(spec["phase"]),
+        vips=tuple(_parse_vip(vip) for vip in spec.get("vips", ())),
+        listeners=tuple(
+            Listener(entry.get("name", ""), entry["protocol"], entry["port"], entry["pool"])
+            for entry in spec.get("listeners", ())
+        ),
+        policy=_parse_policy(spec.get("policy", {})),
+        names=tuple(
+            NamePublication(name["host"], name["ttlSeconds"], name["published"])
+            for name in spec.get("names", ())
+        ),
+        drain_start=spec.get("drainStart", ""),
+        empty_since=spec.get("emptySince", ""),
+    )
+
+
+def _parse_vip(vip: Mapping[str, Any]) -> Vip:
+    allocation = vip.get("allocation", {})
+    return Vip(
+        ipaddress.ip_address(vip["address"]),
+        VipRole(vip["role"]),
+        allocation.get("name", ""),
+        allocation.get("uid", ""),
+    )
+
+
+def _parse_policy(policy: Mapping[str, Any]) -> Policy:
+    return Policy(
+        external_traffic_policy=policy.get("externalTrafficPolicy", "Cluster"),
+        session_affinity=policy.get("sessionAffinity", "None"),
+        session_affinity_timeout_s=policy.get("sessionAffinityTimeoutSeconds", 0),
+        source_ranges=tuple(policy.get("sourceRanges", ())),
+        algorithm=policy.get("algorithm", "maglev"),
+    )
+
+
+def spec_version(obj: Mapping[str, Any]) -> int:
+    """Return the resourceVersion of the last spec write, as far as it can be told.
+
+    Status moves the object's version too; the leader notes the spec's in the status. Until it
+    has, the object's own version is an upper bound (nobody acknowledges less than it saw).
+    """
+    meta, status = obj["metadata"], obj.get("status") or {}
+    if status.get("observedGeneration") == meta.get("generation"):
+        return int(status.get("specResourceVersion") or meta["resourceVersion"])
+    return int(meta["resourceVersion"])

@@ -1,0 +1,1 @@
+"""Desired × observed × now → what to do next, in order. Pure."""

@@ -1,0 +1,143 @@
+"""Who has acknowledged a decision, and what that means for conditions, state and status. Pure.
+
+Design decision 5: the Service's status is written when traffic works: a node that owns a usable
+member has programmed the decision and the slices it stands on, and so has the fabric. Where one of
+those does not exist at all, nobody is waited for, and the condition says what is missing.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from lbctl.model.reasons import MEANING, Condition, ConditionType, Reason
+from lbctl.plan.view import ObservedDecision, View
+from lbctl.translate.endpoints import Endpoint, usable
+from lbctl.translate.service import ServiceFacts
+from lbctl.translate.serving_nodes import AgentState
+
+EMPTY = (Reason.NO_ENDPOINTS, Reason.NO_READY_ENDPOINTS, Reason.NO_BACKEND_PORT)
+
+
+@dataclass(frozen=True, slots=True)
+class Readiness:
+    """How far a decision has come on its way to traffic."""
+
+    dataplane: Reason
+    fabric: Reason
+
+    @property
+    def waiting(self) -> bool:
+        """Tell whether an agent's acknowledgement would change anything."""
+        return any(reason in _WAITING for reason in (self.dataplane, self.fabric))
+
+    @property
+    def showable(self) -> bool:
+        """Tell whether the addresses may stand in the Service's status."""
+        return not self.waiting
+
+    @property
+    def state(self) -> tuple[str, str]:
+        """Return the state of the virtual service and, unless it is Up, the reason."""
+        for reason in (self.dataplane, self.fabric):
+            if reason is not Reason.PROGRAMMED:
+                return ("Pending" if reason in _WAITING else "Down", reason.value)
+        return ("Up", "")
+
+
+_WAITING = (Reason.WAITING_FOR_AGENT, Reason.WAITING_FOR_ROUTER, Reason.PROGRAMMING_FAILED)
+
+
+def readiness(view: View, decision: ObservedDecision) -> Readiness:
+    """Return how far a decision that stands in the API has come."""
+    members = members_of(view, decision)
+    empty = _why_empty(view, members)
+    if empty is not None:
+        return Readiness(empty, Reason.NO_FABRIC if not view.fabric else empty)
+    return Readiness(
+        _dataplane(view, decision, {member.node for member in members}),
+        _fabric(view, decision),
+    )
+
+
+def members_of(view: View, decision: ObservedDecision) -> tuple[Endpoint, ...]:
+    """Return the usable endpoints that have a port behind any listener."""
+    listeners = decision.virtual_service.listeners
+    return tuple(
+        endpoint
+        for endpoint in usable(view.endpoints)
+        if any(endpoint.port_for(listener) is not None for listener in listeners)
+    )
+
+
+def withdrawn_everywhere(view: View, decision: ObservedDecision) -> bool:
+    """Tell whether every live agent has removed a decision; a dead one's word is waived."""
+    return all(
+        agent.has(decision.virtual_service.key, decision.spec_version, 0)
+        for agent in view.agents
+        if agent.live
+    )
+
+
+def dataplane_conditions(view: View, service: ServiceFacts, found: Readiness) -> list[Condition]:
+    """Return the conditions about nodes and fabric.
+
+    While an acknowledgement of a change is on its way, what was true stays true: a blip is no news.
+    """
+    return [
+        _condition(ConditionType.DATAPLANE_READY, found.dataplane, service),
+        _condition(ConditionType.FABRIC_PROGRAMMED, found.fabric, service),
+    ]
+
+
+def _condition(kind: ConditionType, reason: Reason, service: ServiceFacts) -> Condition:
+    shown = next((entry for entry in service.conditions if entry.type == kind.value), None)
+    on_its_way = reason in (Reason.WAITING_FOR_AGENT, Reason.WAITING_FOR_ROUTER)
+    if on_its_way and shown is not None and shown.true:
+        reason = Reason.PROGRAMMED
+    return Condition(kind, reason is Reason.PROGRAMMED, reason, MEANING[reason])
+
+
+def _why_empty(view: View, members: tuple[Endpoint, ...]) -> Reason | None:
+    if members:
+        return None
+    if not view.endpoints:
+        return Reason.NO_ENDPOINTS
+    return Reason.NO_BACKEND_PORT if usable(view.endpoints) else Reason.NO_READY_ENDPOINTS
+
+
+def _dataplane(view: View, decision: ObservedDecision, owners: set[str]) -> Reason:
+    agents = [
+        agent
+        for agent in view.agents
+        if agent.live and agent.role == "node" and agent.node in owners
+    ]
+    return _acknowledged(agents, view, decision, (Reason.NO_AGENT, Reason.WAITING_FOR_AGENT))
+
+
+def _fabric(view: View, decision: ObservedDecision) -> Reason:
+    if not view.fabric:
+        return Reason.NO_FABRIC
+    routers = [agent for agent in view.agents if agent.live and agent.role == "router"]
+    return _acknowledged(routers, view, decision, (Reason.NO_ROUTER, Reason.WAITING_FOR_ROUTER))
+
+
+def _acknowledged(
+    agents: Iterable[AgentState],
+    view: View,
+    decision: ObservedDecision,
+    otherwise: tuple[Reason, Reason],
+) -> Reason:
+    key = decision.virtual_service.key
+    asked = list(agents)
+    none_there, waiting = otherwise
+    if not asked:
+        return none_there
+    if any(agent.has(key, decision.spec_version, view.slices_version) for agent in asked):
+        return Reason.PROGRAMMED
+    if all(_failed(agent, key) for agent in asked):
+        return Reason.PROGRAMMING_FAILED
+    return waiting
+
+
+def _failed(agent: AgentState, key: str) -> bool:
+    # NoLeg is a router's way to wait for a node: not a failure.
+    return key in agent.exceptions and not agent.exceptions[key].startswith("NoLeg")

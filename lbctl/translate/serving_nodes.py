@@ -1,0 +1,41 @@
+"""ServingNodes become what the leader needs to know of agents: who acknowledged what. Pure."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class AgentState:
+    """One agent: how far it has programmed, and what it could not."""
+
+    node: str
+    role: str
+    """`node` or `router`."""
+    live: bool
+    decisions: int
+    """Programmed up to this resourceVersion of L4VirtualServices."""
+    slices: int
+    """The same of EndpointSlices."""
+    exceptions: Mapping[str, str]
+    """Keys that could not be programmed → `<reason>: <message>`."""
+
+    def has(self, key: str, decision: int, slices: int) -> bool:
+        """Tell whether a decision and the slices it stands on are programmed."""
+        return self.decisions >= decision and self.slices >= slices and key not in self.exceptions
+
+
+def parse_agent(obj: Mapping[str, Any], *, live: bool) -> AgentState:
+    """Return the state in a ServingNode; `live` is judged from the agent's Lease."""
+    spec, status = obj.get("spec") or {}, obj.get("status") or {}
+    return AgentState(
+        node=obj["metadata"]["name"],
+        role=spec.get("role", "node"),
+        live=live,
+        decisions=int(status.get("decisions") or 0),
+        slices=int(status.get("slices") or 0),
+        exceptions={
+            entry["key"]: f"{entry['reason']}: {entry.get('message', '')}".rstrip(": ")
+            for entry in status.get("exceptions") or ()
+        },
+    )

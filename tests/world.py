@@ -1,0 +1,267 @@
+"""A small world that obeys plans: an API in memory and agents that acknowledge when asked to.
+
+It is the fake behind the property tests of `lbctl.plan.order`; what it keeps are the model's own
+values, so it can be asked at every moment who serves which address.
+"""
+
+import dataclasses
+import datetime
+import itertools
+from typing import Any
+
+import builders
+from lbctl.ipam import allocator
+from lbctl.ipam.allocator import AddressRequest, Grant
+from lbctl.ipam.ledger import Ledger
+from lbctl.ipam.ranges import AddressPool
+from lbctl.model.allocation import Allocation
+from lbctl.model.reasons import Refused
+from lbctl.model.virtual_service import Address, Phase, VirtualService
+from lbctl.plan import order, steps
+from lbctl.plan.view import Naming, ObservedDecision, View
+from lbctl.translate.endpoints import parse_endpoints
+from lbctl.translate.service import FINALIZER, translate_service
+from lbctl.translate.serving_nodes import AgentState
+
+
+@dataclasses.dataclass
+class Agent:
+    """One node or router: what it has programmed, and up to which version."""
+
+    node: str
+    role: str
+    decisions: int = 0
+    slices: int = 0
+    programmed: dict[str, tuple[Address, ...]] = dataclasses.field(default_factory=dict)
+
+
+class World:
+    """Services, IPAllocations and decisions of one cluster, with one version counter for all."""
+
+    def __init__(self, pool: AddressPool, naming: Naming = builders.NAMING) -> None:
+        self.pool = pool
+        self.naming = naming
+        self.now = builders.NOW
+        self.services: dict[str, dict[str, Any]] = {}
+        self.slices: dict[str, dict[str, Any]] = {}
+        self.allocations: dict[str, Allocation] = {}
+        self.decisions: dict[str, ObservedDecision] = {}
+        self.agents = [Agent("node-1", "node"), Agent("node-2", "node"), Agent("router", "router")]
+        self._versions = itertools.count(100)
+        self._uids = itertools.count(1)
+
+    # --- what users and Kubernetes do -----------------------------------------------------------
+
+    def create(self, name: str, families: tuple[str, ...] = ("IPv4",)) -> None:
+        """Create a Service, unless one of that name exists."""
+        if name in self.services:
+            return
+        obj = builders.service(ipFamilies=list(families))
+        obj["metadata"] |= {"name": name, "uid": f"uid-{next(self._uids)}"}
+        self._store(name, obj)
+
+    def delete(self, name: str) -> None:
+        """Delete a Service: it goes at once without a finalizer, else it waits for ours."""
+        obj = self.services.get(name)
+        if obj is None:
+            return
+        if obj["metadata"].get("finalizers"):
+            obj["metadata"]["deletionTimestamp"] = "2026-11-21T12:00:00Z"
+            self._store(name, obj)
+        else:
+            del self.services[name]
+
+    def retype(self, name: str, kind: str) -> None:
+        """Change a Service's type; the API server clears its ingress when it leaves."""
+        obj = self.services.get(name)
+        if obj is None or "deletionTimestamp" in obj["metadata"]:
+            return
+        obj["spec"]["type"] = kind
+        if kind != "LoadBalancer":
+            obj["status"]["loadBalancer"] = {}
+        self._store(name, obj)
+
+    def scale(self, name: str, ready: int) -> None:
+        """Give a Service that many ready endpoints."""
+        ends = [builders.endpoint(f"10.244.1.{n + 1}", f"node-{n % 2 + 1}") for n in range(ready)]
+        self.slices[name] = builders.endpoint_slice(*ends, version=next(self._versions))
+
+    def acknowledge(self, index: int) -> None:
+        """Let one agent program all that stands in the API now, and say so."""
+        agent = self.agents[index]
+        agent.programmed = {
+            key: tuple(vip.address for vip in found.virtual_service.vips)
+            for key, found in self.decisions.items()
+            if found.virtual_service.phase is not Phase.WITHDRAWN
+        }
+        agent.decisions = agent.slices = next(self._versions)
+
+    def advance(self, seconds: float) -> None:
+        """Let time pass."""
+        self.now += datetime.timedelta(seconds=seconds)
+
+    # --- what the controller does ---------------------------------------------------------------
+
+    def view(self, name: str) -> View:
+        """Return what one pass would see."""
+        obj = self.services.get(name)
+        known = translate_service(obj, builders.OWNERSHIP) if obj else None
+        slices = [self.slices[name]] if name in self.slices else []
+        held = tuple(
+            sorted(
+                (entry for entry in self.allocations.values() if entry.holder.name == name),
+                key=lambda entry: (entry.address.version, int(entry.address)),
+            )
+        )
+        return View(
+            service=known,
+            decision=self.decisions.get(f"default.{name}"),
+            allocations=held,
+            offers=self._offers(known, held),
+            endpoints=parse_endpoints(slices),
+            slices_version=max((int(s["metadata"]["resourceVersion"]) for s in slices), default=0),
+            agents=tuple(
+                AgentState(entry.node, entry.role, True, entry.decisions, entry.slices, {})
+                for entry in self.agents
+            ),
+            fabric=True,
+            name_taken=False,
+            naming=self.naming,
+        )
+
+    def plan(self, name: str) -> order.Plan:
+        """Return what the controller would do now."""
+        return order.plan_service(self.view(name), self.now)
+
+    def names(self) -> set[str]:
+        """Return every name that a pass could be about."""
+        held = {entry.holder.name for entry in self.allocations.values()}
+        return {*self.services, *held, *(key.partition(".")[2] for key in self.decisions)}
+
+    def settle(self) -> None:
+        """Run controller and agents until nothing changes any more."""
+        for _ in range(60):
+            todo = [step for name in sorted(self.names()) for step in self.plan(name).steps]
+            for step in todo:
+                self.do(step)
+            for index in range(len(self.agents)):
+                self.acknowledge(index)
+            self.advance(20)
+            if not todo and not any(self.plan(name).steps for name in self.names()):
+                return
+        raise AssertionError("the world does not come to rest")
+
+    def do(self, step: steps.Step) -> None:
+        """Do one step as the API server would: stale writes are refused silently."""
+        match step:
+            case steps.CreateAllocation(allocation):
+                if allocation.name not in self.allocations:
+                    uid = f"alloc-{next(self._uids)}"
+                    self.allocations[allocation.name] = dataclasses.replace(allocation, uid=uid)
+            case steps.ReleaseAllocation(allocation):
+                found = self.allocations.get(allocation.name)
+                if found is not None and found.uid == allocation.uid:
+                    del self.allocations[allocation.name]
+            case steps.WriteDecision(wanted, replaces):
+                self._write_decision(wanted, replaces)
+            case steps.DeleteDecision(key, uid):
+                if key in self.decisions and self.decisions[key].uid == uid:
+                    del self.decisions[key]
+            case steps.WriteDecisionStatus(key, status):
+                if key in self.decisions:
+                    self.decisions[key] = dataclasses.replace(self.decisions[key], status=status)
+            case _:
+                self._do_on_service(step)
+
+    def _do_on_service(self, step: steps.Step) -> None:
+        match step:
+            case steps.AddFinalizer(service):
+                self._patch(service, finalizers=[FINALIZER])
+            case steps.RemoveFinalizer(service):
+                self._unfinalize(service.name, service.uid)
+            case steps.WriteServiceStatus():
+                self._write_status(step)
+            case steps.ClearServiceStatus(service):
+                self._set_status(service, {"loadBalancer": {}})
+
+    def _offers(self, known: Any, held: tuple[Allocation, ...]) -> dict[int, Grant | Refused]:
+        if known is None or not known.ours or known.deleting:
+            return {}
+        ledger = Ledger()
+        for entry in self.allocations.values():
+            ledger.bind(entry.address, entry.holder.uid)
+        have = {entry.address.version for entry in held if entry.holder.uid == known.uid}
+        return {
+            family: allocator.allocate(AddressRequest(known.uid, family), [self.pool], ledger)
+            for family in known.families
+            if family not in have
+        }
+
+    def _write_decision(self, wanted: VirtualService, replaces: str) -> None:
+        found = self.decisions.get(wanted.key)
+        if (found is None) != (replaces == "") or (found and found.resource_version != replaces):
+            return
+        version = next(self._versions)
+        self.decisions[wanted.key] = ObservedDecision(
+            virtual_service=wanted,
+            uid=found.uid if found else f"vs-{next(self._uids)}",
+            resource_version=str(version),
+            generation=found.generation + 1 if found else 1,
+            spec_version=version,
+            status=found.status if found else None,
+        )
+
+    def _write_status(self, step: steps.WriteServiceStatus) -> None:
+        ingress = [{"ip": str(entry)} for entry in step.ingress]
+        conditions = [
+            {
+                "type": entry.type.value,
+                "status": "True" if entry.true else "False",
+                "reason": entry.reason.value,
+                "message": entry.message,
+                "lastTransitionTime": "2026-11-21T12:00:00Z",
+            }
+            for entry in step.conditions
+        ]
+        status = {"loadBalancer": {"ingress": ingress}, "conditions": conditions}
+        self._set_status(step.service, status)
+
+    def _set_status(self, service: Any, status: dict[str, Any]) -> None:
+        obj = self.services.get(service.name)
+        if obj is None or obj["metadata"]["resourceVersion"] != service.resource_version:
+            return
+        if obj["spec"]["type"] != "LoadBalancer":
+            status = {**status, "loadBalancer": {}}
+        self._store(service.name, {**obj, "status": status})
+
+    def _patch(self, service: Any, **meta: Any) -> None:
+        obj = self.services.get(service.name)
+        if obj is not None and obj["metadata"]["uid"] == service.uid:
+            self._store(service.name, {**obj, "metadata": {**obj["metadata"], **meta}})
+
+    def _unfinalize(self, name: str, uid: str) -> None:
+        obj = self.services.get(name)
+        if obj is None or obj["metadata"]["uid"] != uid:
+            return
+        obj["metadata"].pop("finalizers", None)
+        self._store(name, obj)
+        if "deletionTimestamp" in obj["metadata"]:
+            del self.services[name]
+
+    def _store(self, name: str, obj: dict[str, Any]) -> None:
+        obj["metadata"]["resourceVersion"] = str(next(self._versions))
+        self.services[name] = obj
+
+    # --- what must hold at every moment ---------------------------------------------------------
+
+    def served(self) -> dict[Address, set[str]]:
+        """Return which decisions each address is served for, in the API or on any agent."""
+        found: dict[Address, set[str]] = {}
+        for key, entry in self.decisions.items():
+            for vip in entry.virtual_service.vips:
+                found.setdefault(vip.address, set()).add(key)
+        for agent in self.agents:
+            for key, addresses in agent.programmed.items():
+                for address in addresses:
+                    found.setdefault(address, set()).add(key)
+        return found
