@@ -1,0 +1,101 @@
+"""The controller's copies of the API's objects, and who is told when they change."""
+
+import asyncio
+from collections.abc import Callable
+
+from lbctl.kube import client, reflector, resources
+from lbctl.kube.objects import Json, key_of
+from lbctl.kube.store import Store
+from lbctl.translate.endpoints import SERVICE_LABEL
+
+NAME_INDEX = "name:"
+KeysOf = Callable[[Json], list[str]]
+"""Names the Services that an object concerns."""
+
+
+def service_key(namespace: str, name: str) -> str:
+    """Return the key of a Service in stores, indexes and the queue."""
+    return f"{namespace}/{name}"
+
+
+def _slim(obj: Json) -> Json:
+    # Who last wrote which field is half of an object's size and nothing decides on it.
+    obj["metadata"].pop("managedFields", None)
+    return obj
+
+
+def _of_slice(obj: Json) -> list[str]:
+    meta = obj["metadata"]
+    service = (meta.get("labels") or {}).get(SERVICE_LABEL)
+    return [service_key(meta["namespace"], service)] if service else []
+
+
+def _of_decision(obj: Json) -> list[str]:
+    service = obj["spec"]["service"]
+    return [
+        service_key(service["namespace"], service["name"]),
+        NAME_INDEX + obj["spec"]["name"],
+    ]
+
+
+def _of_allocation(obj: Json) -> list[str]:
+    holders = obj["spec"].get("holders") or ()
+    return [service_key(holder["namespace"], holder["name"]) for holder in holders]
+
+
+class Caches:
+    """One Store for each resource that decisions are made from."""
+
+    def __init__(self) -> None:
+        self.services = Store(transform=_slim)
+        self.slices = Store(transform=_slim, index=_of_slice)
+        self.decisions = Store(transform=_slim, index=_of_decision)
+        self.allocations = Store(transform=_slim, index=_of_allocation)
+        self.serving_nodes = Store(transform=_slim)
+        self.fabrics = Store(transform=_slim)
+        self.leases = Store(transform=_slim)
+
+    def feed(self, api: client.Client, group: asyncio.TaskGroup, namespace: str) -> None:
+        """Start the watches; Leases only in `namespace`."""
+        pairs = (
+            (resources.SERVICES, self.services),
+            (resources.ENDPOINT_SLICES, self.slices),
+            (resources.L4_VIRTUAL_SERVICES, self.decisions),
+            (resources.IP_ALLOCATIONS, self.allocations),
+            (resources.SERVING_NODES, self.serving_nodes),
+            (resources.FABRICS, self.fabrics),
+        )
+        for resource, store in pairs:
+            group.create_task(reflector.Reflector(api, resource, store).run())
+        leases = reflector.Reflector(api, resources.LEASES, self.leases, namespace)
+        group.create_task(leases.run())
+
+    async def synced(self) -> None:
+        """Wait until each cache holds one whole list; nothing is decided before."""
+        for store in self._stores():
+            await store.synced.wait()
+
+    def _stores(self) -> tuple[Store, ...]:
+        return (
+            self.services,
+            self.slices,
+            self.decisions,
+            self.allocations,
+            self.serving_nodes,
+            self.fabrics,
+            self.leases,
+        )
+
+
+def keys_of_decision(obj: Json) -> list[str]:
+    """Return the Service key of an L4VirtualService."""
+    return _of_decision(obj)[:1]
+
+
+keys_of_slice = _of_slice
+keys_of_allocation = _of_allocation
+
+
+def keys_of_service(obj: Json) -> list[str]:
+    """Return the key of a Service itself."""
+    return [key_of(obj)]

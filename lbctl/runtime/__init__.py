@@ -1,0 +1,1 @@
+"""What every process of lbctl needs and that decides nothing: logs, settings files, signals."""
