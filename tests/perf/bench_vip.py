@@ -1,0 +1,299 @@
+"""`make bench-vip`: from a Service's creation to its address, beside MetalLB's controller.
+
+Both run on the same lab, one at a time, in alternating rounds; each round creates N Services
+without node ports at 80/s and then as fast as 16 at a time go. `--endpoints` gives each Service a
+ready EndpointSlice on the lab's nodes, so that lbctl shows an address only after a node and the
+router have acknowledged it (MetalLB's controller never waits for anybody).
+"""
+
+import asyncio
+import os
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import click
+import yaml
+
+from lbctl.kube import client, config, resources
+from lbctl.kube.objects import key_of
+from lbctl.kube.resources import Resource
+from lbctl.model import errors
+from lbctl_lab import binaries, controlplane, processes, progress, state, status, toolchain
+
+NAMESPACE = "bench"
+PACE_PER_S = 80
+AT_A_TIME = 16
+GIVE_UP_S = 300.0
+NAMESPACES = Resource("", "v1", "namespaces", "Namespace", namespaced=False)
+IMAGE = "gcr.io/kuar-demo/kuard-amd64:1"
+
+
+class Run:
+    """One burst or paced run: when each Service was asked for and when it had its address."""
+
+    def __init__(self) -> None:
+        self.asked: dict[str, float] = {}
+        self.shown: dict[str, float] = {}
+
+    def figures(self) -> dict[str, float]:
+        """Return p50 and p99 of creation → address and the time until all had one, seconds."""
+        waits = sorted(self.shown[key] - asked for key, asked in self.asked.items())
+        cuts = statistics.quantiles(waits, n=100, method="inclusive")
+        return {
+            "p50": cuts[49],
+            "p99": cuts[98],
+            "create": max(self.asked.values()) - min(self.asked.values()),
+            "all": max(self.shown.values()) - min(self.asked.values()),
+        }
+
+
+async def measure(api: client.Client, count: int, *, paced: bool, endpoints: list[Any]) -> Run:
+    """Create Services and wait until each has an address."""
+    run = Run()
+    everyone = asyncio.Event()
+    watcher = asyncio.ensure_future(_watch(api, run, count, everyone))
+    if endpoints:
+        await _spread(count, AT_A_TIME, lambda n: _create_slice(api, n, endpoints))
+    create = _creator(api, run)
+    try:
+        await (_pace(count, create) if paced else _spread(count, AT_A_TIME, create))
+        async with asyncio.timeout(GIVE_UP_S):
+            await everyone.wait()
+    finally:
+        watcher.cancel()
+    return run
+
+
+async def _watch(api: client.Client, run: Run, count: int, everyone: asyncio.Event) -> None:
+    listed = await api.list(resources.SERVICES, NAMESPACE)
+    version = listed.resource_version
+    while True:
+        async for event in api.watch(resources.SERVICES, version, NAMESPACE):
+            version = event.object["metadata"]["resourceVersion"]
+            ingress = ((event.object.get("status") or {}).get("loadBalancer") or {}).get("ingress")
+            if ingress and event.type != "DELETED":
+                run.shown.setdefault(key_of(event.object), time.monotonic())
+            if len(run.shown) == count:
+                everyone.set()
+
+
+def _creator(api: client.Client, run: Run) -> Callable[[int], Awaitable[None]]:
+    async def create(number: int) -> None:
+        name = f"svc-{number}"
+        spec = {
+            "type": "LoadBalancer",
+            "allocateLoadBalancerNodePorts": False,
+            "ports": [{"port": 8080}],
+        }
+        run.asked[f"{NAMESPACE}/{name}"] = time.monotonic()
+        await api.create(resources.SERVICES, {"metadata": {"name": name}, "spec": spec}, NAMESPACE)
+
+    return create
+
+
+async def _create_slice(api: client.Client, number: int, endpoints: list[Any]) -> None:
+    labels = {"kubernetes.io/service-name": f"svc-{number}"}
+    body = {
+        "metadata": {"name": f"svc-{number}-hand", "labels": labels},
+        "addressType": "IPv4",
+        "endpoints": endpoints,
+        "ports": [{"port": 8080, "protocol": "TCP", "name": ""}],
+    }
+    await api.create(resources.ENDPOINT_SLICES, body, NAMESPACE)
+
+
+async def _pace(count: int, create: Callable[[int], Awaitable[None]]) -> None:
+    start = time.monotonic()
+    async with asyncio.TaskGroup() as group:
+        for number in range(count):
+            await asyncio.sleep(max(0.0, start + number / PACE_PER_S - time.monotonic()))
+            group.create_task(_awaited(create(number)))
+
+
+async def _spread(count: int, width: int, act: Callable[[int], Awaitable[None]]) -> None:
+    numbers = iter(range(count))
+
+    async def worker() -> None:
+        for number in numbers:
+            await act(number)
+
+    async with asyncio.TaskGroup() as group:
+        for _ in range(width):
+            group.create_task(worker())
+
+
+async def _awaited(work: Awaitable[None]) -> None:
+    await work
+
+
+async def clean(api: client.Client) -> None:
+    """Delete all Services and slices of the run and wait until they are gone."""
+    for resource in (resources.SERVICES, resources.ENDPOINT_SLICES):
+        listed = await api.list(resource, NAMESPACE)
+        names = [obj["metadata"]["name"] for obj in listed.items]
+        await _spread(len(names), AT_A_TIME, _dropper(api, resource, names))
+    async with asyncio.timeout(GIVE_UP_S):
+        while (await api.list(resources.SERVICES, NAMESPACE)).items:  # noqa: ASYNC110
+            await asyncio.sleep(0.5)
+
+
+def _dropper(
+    api: client.Client, resource: Resource, names: list[str]
+) -> Callable[[int], Awaitable[None]]:
+    return lambda number: _drop(api, resource, names[number])
+
+
+async def _drop(api: client.Client, resource: Resource, name: str) -> None:
+    try:
+        await api.delete(resource, name, NAMESPACE)
+    except errors.NotFound:
+        return
+
+
+class MetalLB:
+    """MetalLB's controller on the lab, from its Go module, without its webhook."""
+
+    def __init__(self, shown: progress.Progress) -> None:
+        origin = binaries.METALLB
+        self._binary = binaries.built(origin, shown) / "controller"
+        go = toolchain.find_go(toolchain.wanted_version(origin.folder))
+        module = ["list", "-m", "-f", "{{.Dir}}", "go.universe.tf/metallb"]
+        folder = subprocess.check_output([go, *module], cwd=origin.folder, text=True)
+        self._crds = Path(folder.strip()) / "config" / "crd" / "bases"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def install(self) -> None:
+        """Apply its definitions and one pool."""
+        controlplane.kubectl("apply", "-f", str(self._crds))
+        kinds = ("ipaddresspools", "l2advertisements")
+        named = [f"crd/{kind}.metallb.io" for kind in kinds]
+        controlplane.kubectl("wait", "--for=condition=Established", *named, "--timeout=30s")
+        meta = {"name": "bench", "namespace": "metallb-system"}
+        group = "metallb.io/v1beta1"
+        objects = [
+            {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "metallb-system"}},
+            {
+                "apiVersion": group,
+                "kind": "IPAddressPool",
+                "metadata": meta,
+                "spec": {"addresses": ["198.19.0.0/16"]},
+            },
+            {"apiVersion": group, "kind": "L2Advertisement", "metadata": meta, "spec": {}},
+        ]
+        controlplane.kubectl("apply", "-f", "-", text=yaml.safe_dump_all(objects))
+
+    def start(self) -> None:
+        """Start the controller."""
+        kubeconfig = status.env()["KUBECONFIG"]
+        argv = [
+            str(self._binary), "-kubeconfig", kubeconfig, "-webhook-mode", "disabled",
+            "-disable-cert-rotation", "-namespace", "metallb-system", "-ml-secret-name", "",
+            "-deployment", "",
+        ]  # fmt: skip
+        own = {"METALLB_NAMESPACE": "metallb-system", "METALLB_POD_NAME": "controller"}
+        with (state.ROOT / "logs" / "metallb.log").open("ab") as out:
+            self._process = subprocess.Popen(
+                argv, env={**os.environ, **own, state.MARK: str(state.ROOT)}, stdout=out, stderr=out
+            )
+
+    def stop(self) -> None:
+        """End the controller."""
+        if self._process is not None:
+            self._process.terminate()
+            self._process.wait(10)
+
+
+class Lbctl:
+    """lbctl's controller, which the lab runs."""
+
+    def start(self) -> None:
+        """Start it again."""
+        processes.start("controller")
+
+    def stop(self) -> None:
+        """End it."""
+        processes.stop("controller")
+
+
+async def bench(count: int, rounds: int, *, with_endpoints: bool) -> dict[str, list[Any]]:
+    """Run all rounds; returns the figures of each product and mode."""
+    shown = progress.Progress()
+    metallb = MetalLB(shown)
+    metallb.install()
+    products: dict[str, Lbctl | MetalLB] = {"lbctl": Lbctl(), "MetalLB": metallb}
+    found: dict[str, list[Any]] = {}
+    async with client.Client(config.load(Path(status.env()["KUBECONFIG"])), timeout_s=60) as api:
+        endpoints = await _prepare(api, with_endpoints=with_endpoints)
+        processes.stop("controller")
+        for turn in range(rounds):
+            for name, product in products.items():
+                product.start()
+                await asyncio.sleep(3)
+                try:
+                    for mode in ("paced", "burst"):
+                        shown.say(f"round {turn + 1} of {rounds}: {name}, {mode}, {count} Services")
+                        run = await measure(api, count, paced=mode == "paced", endpoints=endpoints)
+                        found.setdefault(f"{name} {mode}", []).append(run.figures())
+                        await clean(api)
+                finally:
+                    product.stop()
+        processes.start("controller")
+    return found
+
+
+async def _prepare(api: client.Client, *, with_endpoints: bool) -> list[Any]:
+    try:
+        await api.create(NAMESPACES, {"metadata": {"name": NAMESPACE}})
+    except errors.AlreadyExists:
+        await clean(api)
+    if not with_endpoints:
+        return []
+    text = controlplane.kubectl
+    text("-n", NAMESPACE, "create", "deployment", "pods", f"--image={IMAGE}", "--replicas=4")
+    text("-n", NAMESPACE, "rollout", "status", "deployment", "pods", "--timeout=60s")
+    pods = yaml.safe_load(text("-n", NAMESPACE, "get", "pods", "-o", "yaml"))["items"]
+    return [
+        {
+            "addresses": [pod["status"]["podIP"]],
+            "nodeName": pod["spec"]["nodeName"],
+            "conditions": {"ready": True},
+        }
+        for pod in pods
+    ]
+
+
+def report(found: dict[str, list[Any]]) -> None:
+    """Print the medians and the ratios."""
+    medians = {
+        key: {name: statistics.median(run[name] for run in runs) for name in runs[0]}
+        for key, runs in found.items()
+    }
+    print(f"\n{'medians, seconds':<18}{'p50':>9}{'p99':>9}{'created':>9}{'all have':>9}")
+    for key, row in medians.items():
+        print(f"{key:<18}" + "".join(f"{row[name]:>9.3f}" for name in row))
+    for mode in ("paced", "burst"):
+        ours, theirs = medians[f"lbctl {mode}"], medians[f"MetalLB {mode}"]
+        ratios = ", ".join(
+            f"{name} {theirs[name] / ours[name]:.1f}x" for name in ("p50", "p99", "all")
+        )
+        print(f"MetalLB / lbctl, {mode}: {ratios}")
+
+
+@click.command()
+@click.option("-n", "count", default=1000, show_default=True)
+@click.option("--rounds", default=3, show_default=True)
+@click.option("--endpoints", is_flag=True, help="A ready EndpointSlice for each Service.")
+def main(count: int, rounds: int, endpoints: bool) -> None:
+    """Measure creation to address, beside MetalLB."""
+    lbctl = str(Path(sys.executable).with_name("lbctl"))
+    subprocess.run([lbctl, "lab", "up"], check=True)
+    report(asyncio.run(bench(count, rounds, with_endpoints=endpoints)))
+
+
+if __name__ == "__main__":
+    main()
