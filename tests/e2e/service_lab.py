@@ -1,0 +1,142 @@
+"""What the Service tests share: kuard in a namespace of its own, the client's eyes, its traffic."""
+
+import contextlib
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import lab_commands
+from lab_commands import eventually, kubectl, kubectl_json, lab
+
+SUBDOMAIN = "lb.lab.test"
+TRAFFIC = str(Path(__file__).with_name("traffic.py"))
+
+
+class Kuard:
+    """One Deployment and its LoadBalancer Service in a namespace of its own."""
+
+    def __init__(self, namespace: str) -> None:
+        self.namespace = namespace
+        self.host = f"kuard.{namespace}.{SUBDOMAIN}"
+        self.key = f"{namespace}.kuard"
+
+    def create(self, replicas: int, *, families: str = "RequireDualStack") -> None:
+        """Create namespace, Deployment and Service and wait until it is Up."""
+        kubectl("create", "namespace", self.namespace)
+        self.kubectl("create", "deployment", "kuard", f"--image={lab_commands.IMAGE}",
+                     f"--replicas={replicas}")  # fmt: skip
+        self.kubectl("rollout", "status", "deployment/kuard", "--timeout=90s")
+        ports = [{"name": "http", "port": 8080}, {"name": "lines", "port": 9090}]
+        spec = {"ports": ports, "ipFamilyPolicy": families}
+        overrides = json.dumps({"spec": spec})
+        self.kubectl("expose", "deployment", "kuard", "--type=LoadBalancer", "--port=8080",
+                     f"--overrides={overrides}")  # fmt: skip
+        self.wait("Up", f"{replicas}/{replicas}")
+
+    def kubectl(self, *words: str) -> str:
+        """Run kubectl in the namespace."""
+        return kubectl("-n", self.namespace, *words)
+
+    def service(self) -> Any:
+        """Return the Service as it stands in the API."""
+        return kubectl_json("-n", self.namespace, "get", "service", "kuard")
+
+    def addresses(self) -> list[str]:
+        """Return the external addresses."""
+        return [entry["ip"] for entry in self.service()["status"]["loadBalancer"]["ingress"]]
+
+    def status(self) -> dict[str, Any]:
+        """Return the status of the virtual service; empty when there is none."""
+        found = kubectl_json("get", "lbvs")["items"]
+        mine = [obj for obj in found if obj["metadata"]["name"] == self.key]
+        status: dict[str, Any] = mine[0].get("status", {}) if mine else {}
+        return status
+
+    def wait(self, state: str, members: str, timeout_s: float = 60) -> None:
+        """Wait until the virtual service has that state and those members."""
+
+        def reached() -> bool:
+            status = self.status()
+            return status.get("state") == state and status.get("members") == members
+
+        eventually(reached, timeout_s, f"{self.key} is {state} with {members}")
+
+    def scale(self, replicas: int) -> None:
+        """Scale and wait until the members follow."""
+        self.kubectl("scale", "deployment/kuard", f"--replicas={replicas}")
+        self.wait("Up" if replicas else "Down", f"{replicas}/{replicas}")
+
+    def pods(self) -> set[str]:
+        """Return the names of the pods that are not ending."""
+        items = kubectl_json("-n", self.namespace, "get", "pods")["items"]
+        return {
+            pod["metadata"]["name"] for pod in items if "deletionTimestamp" not in pod["metadata"]
+        }
+
+    def delete(self) -> None:
+        """Delete the namespace with all in it."""
+        kubectl("delete", "namespace", self.namespace, "--timeout=90s")
+
+
+def client(*words: str) -> str:
+    """Run a command at the client."""
+    return lab("exec", "client", "--", *words)
+
+
+def dig(*words: str) -> str:
+    """Ask the client's own resolver, which is lbctl."""
+    return client("dig", "+time=2", "+tries=1", *words)
+
+
+def url(address: str, port: int = 8080) -> str:
+    """Return the URL of an address of either family or a name."""
+    return f"http://[{address}]:{port}/" if ":" in address else f"http://{address}:{port}/"
+
+
+@contextlib.contextmanager
+def requests(target: str, rate: float = 20) -> Iterator[dict[str, Any]]:
+    """Send requests from the client meanwhile; the dictionary holds the result afterwards."""
+    result: dict[str, Any] = {}
+    with _at_client("requests", target, str(rate)) as traffic:
+        yield result
+        said, _ = traffic.communicate(timeout=60)
+    result |= json.loads(said)
+
+
+@contextlib.contextmanager
+def held(host: str, port: int, count: int) -> Iterator["Held"]:
+    """Hold connections from the client meanwhile."""
+    with _at_client("hold", host, str(port), str(count)) as traffic:
+        yield Held(traffic)
+        traffic.communicate(timeout=30)
+
+
+class Held:
+    """Connections that the client holds."""
+
+    def __init__(self, traffic: "subprocess.Popen[str]") -> None:
+        self._traffic = traffic
+
+    def seen(self) -> dict[str, str]:
+        """Return who answers each connection, or what broke it."""
+        assert self._traffic.stdin is not None
+        assert self._traffic.stdout is not None
+        self._traffic.stdin.write("report\n")
+        self._traffic.stdin.flush()
+        seen: dict[str, str] = json.loads(self._traffic.stdout.readline())
+        return seen
+
+
+@contextlib.contextmanager
+def _at_client(*words: str) -> Iterator["subprocess.Popen[str]"]:
+    argv = [lab_commands.LBCTL, "lab", "exec", "client", "--", sys.executable, TRAFFIC, *words]
+    with subprocess.Popen(
+        argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as traffic:
+        try:
+            yield traffic
+        finally:
+            traffic.kill()
