@@ -26,5 +26,7 @@ def diff(desired: Mapping[K, V], observed: Mapping[K, V]) -> Delta[K, V]:
     >>> diff({"a": 1, "b": 2}, {"b": 3, "c": 4})
     Delta(upserts={'a': 1, 'b': 2}, deletes=frozenset({'c'}))
     """
-    changed = {key: want for key, want in desired.items() if observed.get(key) != want}
+    changed = {
+        key: want for key, want in desired.items() if key not in observed or observed[key] != want
+    }
     return Delta(changed, frozenset(observed.keys() - desired.keys()))

@@ -133,7 +133,7 @@ class Loop:
             self._remember(key, view, plan, now)
             if not plan.steps:
                 return
-            await self._do(plan.steps)
+            await self._act(plan.steps)
             if any(isinstance(step, _VANISHING) for step in plan.steps):
                 return  # the watch tells when it is gone, and marks the key again
         log.error("plan does not settle: %s", plan.steps, extra={"key": _log_key(key)})
@@ -146,7 +146,7 @@ class Loop:
         if plan.wake_at is not None:
             self._queue.add_after(key, (plan.wake_at - now).total_seconds())
 
-    async def _do(self, todo: tuple[steps.Step, ...]) -> None:
+    async def _act(self, todo: tuple[steps.Step, ...]) -> None:
         claimed = [step.allocation for step in todo if isinstance(step, steps.CreateAllocation)]
         for allocation in claimed:
             # From now on no other pass may be offered it, though the API does not know yet.

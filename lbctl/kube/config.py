@@ -6,7 +6,9 @@ is handed to that package.
 """
 
 import base64
+import os
 import ssl
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -35,22 +37,27 @@ def load(kubeconfig: Path | None) -> ClusterConfig:
 
     Raises Misconfigured naming the file and the part that is missing.
     """
-    return _from_kubeconfig(kubeconfig) if kubeconfig else _from_pod()
+    return _from_kubeconfig(kubeconfig) if kubeconfig else from_pod(os.environ, POD_MOUNT)
 
 
-def _from_pod() -> ClusterConfig:
-    import os
+def from_pod(environment: Mapping[str, str], mount: Path) -> ClusterConfig:
+    """Return the configuration of a pod: where the server is, and its ServiceAccount's mount.
 
-    host = os.environ.get("KUBERNETES_SERVICE_HOST")
-    port = os.environ.get("KUBERNETES_SERVICE_PORT", "443")
+    Raises Misconfigured.
+    """
+    host = environment.get("KUBERNETES_SERVICE_HOST")
+    port = environment.get("KUBERNETES_SERVICE_PORT", "443")
     if not host:
         raise Misconfigured(
             "no API server: --kubeconfig is not given and this is not a pod "
             "(KUBERNETES_SERVICE_HOST is not set)"
         )
     server = f"https://[{host}]:{port}" if ":" in host else f"https://{host}:{port}"
-    tls = ssl.create_default_context(cafile=str(POD_MOUNT / "ca.crt"))
-    return ClusterConfig(server, tls, token_file=POD_MOUNT / "token")
+    try:
+        tls = ssl.create_default_context(cafile=str(mount / "ca.crt"))
+    except OSError as error:
+        raise Misconfigured(f"ServiceAccount in {mount}: ca.crt: {error}") from error
+    return ClusterConfig(server, tls, token_file=mount / "token")
 
 
 def _from_kubeconfig(path: Path) -> ClusterConfig:
@@ -59,16 +66,20 @@ def _from_kubeconfig(path: Path) -> ClusterConfig:
         context = _named(config["contexts"], config["current-context"])["context"]
         cluster = _named(config["clusters"], context["cluster"])["cluster"]
         user = _named(config["users"], context["user"])["user"]
-    except (OSError, yaml.YAMLError, KeyError, TypeError) as error:
+        if "exec" in user or "auth-provider" in user:
+            return _by_kubernetes_package(path)
+        return _plain(cluster, user)
+    # ValueError: base64 that is none; OSError: files, and certificates that ssl does not take.
+    except (OSError, yaml.YAMLError, KeyError, TypeError, ValueError) as error:
         raise Misconfigured(f"kubeconfig {path}: {type(error).__name__}: {error}") from error
-    if "exec" in user or "auth-provider" in user:
-        return _by_kubernetes_package(path)
-    token_file = Path(user["tokenFile"]) if "tokenFile" in user else None
+
+
+def _plain(cluster: dict[str, Any], user: dict[str, Any]) -> ClusterConfig:
     return ClusterConfig(
         str(cluster["server"]).rstrip("/"),
         _tls(cluster, user),
         token=user.get("token", ""),
-        token_file=token_file,
+        token_file=Path(user["tokenFile"]) if "tokenFile" in user else None,
     )
 
 
@@ -114,13 +125,16 @@ def _by_kubernetes_package(path: Path) -> ClusterConfig:
 
     configuration = client.Configuration()
     load = kubernetes_config.load_kube_config  # untyped in that package
-    load(  # type: ignore[no-untyped-call]
-        str(path), client_configuration=configuration
-    )
+    try:
+        load(  # type: ignore[no-untyped-call]
+            str(path), client_configuration=configuration
+        )
+    except kubernetes_config.ConfigException as error:
+        raise Misconfigured(f"kubeconfig {path}: {error}") from error
     tls = ssl.create_default_context(cafile=configuration.ssl_ca_cert)
     if configuration.cert_file:
         tls.load_cert_chain(configuration.cert_file, configuration.key_file)
-    bearer = str(configuration.get_api_key_with_prefix("authorization") or "")
+    bearer = str(configuration.get_api_key_with_prefix("BearerToken", "authorization") or "")
     return ClusterConfig(
         str(configuration.host).rstrip("/"), tls, token=bearer.removeprefix("Bearer ")
     )

@@ -2,7 +2,7 @@
 
 Each pass returns the steps that may be done now, all independent of each other; when they are
 done, the next pass sees their effect and returns the next ones. So a crash between any two steps
-is just a later pass. Up: finalizer and IPAllocations, L4VirtualService, acknowledgements, status.
+is just a later pass. Up: IPAllocations, finalizer, L4VirtualService, acknowledgements, status.
 Down: names, their TTL, withdrawal, acknowledgements, L4VirtualService, IPAllocations, finalizer.
 """
 
@@ -74,16 +74,20 @@ def _serve(view: View, service: ServiceFacts, now: datetime.datetime) -> Plan:
 
 
 def _claims(view: View, service: ServiceFacts) -> tuple[steps.Step, ...]:
-    """Return the finalizer and the IPAllocations that are missing."""
+    """Return the IPAllocations that are missing, else the finalizer if it is.
+
+    In this order, because an IPAllocation tells whose it is and a finalizer does not: a Service
+    that stops being ours between the two must not keep a finalizer that nobody knows as his.
+    """
     holder = ServiceRef(service.namespace, service.name, service.uid)
-    claims: list[steps.Step] = [
+    claims: tuple[steps.Step, ...] = tuple(
         steps.CreateAllocation(Allocation(offer.address, offer.pool, holder))
         for offer in view.offers.values()
         if isinstance(offer, Grant)
-    ]
-    if (claims or view.allocations) and not service.finalized:
-        claims.append(steps.AddFinalizer(service))
-    return tuple(claims)
+    )
+    if not claims and view.allocations and not service.finalized:
+        return (steps.AddFinalizer(service),)
+    return claims
 
 
 def _report(
@@ -180,13 +184,16 @@ def _rephase(found: ObservedDecision, phase: Phase, drain_start: str) -> Plan:
 def _clean_up(view: View, service: ServiceFacts | None) -> Plan:
     """Give back what is held for a Service that is gone, going or no longer ours.
 
-    The marks in the status go last: until then they tell that the finalizer was ours.
+    The finalizer goes after the addresses, unless they are all that tells it is ours (the type
+    changed before any status was written); the marks in the status go last for the same reason.
     """
-    if view.allocations:
-        return Plan(tuple(steps.ReleaseAllocation(entry) for entry in view.allocations))
-    if service is None or not (service.ours or service.touched):
-        return Plan()
-    if service.finalized:
+    releases = Plan(tuple(steps.ReleaseAllocation(entry) for entry in view.allocations))
+    if service is None:
+        return releases
+    known = service.ours or service.touched
+    if view.allocations and (known or not service.finalized):
+        return releases
+    if service.finalized and (known or view.allocations):
         return Plan((steps.RemoveFinalizer(service),))
     if service.touched and not service.deleting:
         return Plan((steps.ClearServiceStatus(service),))

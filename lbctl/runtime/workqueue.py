@@ -45,7 +45,8 @@ class WorkQueue:
         """Mark a key dirty after its back-off: 0.1 s doubling to 30 s, jittered."""
         failures = self._failures.get(key, 0)
         self._failures[key] = failures + 1
-        delay_s = min(BACKOFF_FIRST_S * 2**failures, BACKOFF_CAP_S)
+        # Bounded before it is a power: 2**1024 is no float, and a Service may fail for days.
+        delay_s = min(BACKOFF_FIRST_S * 2 ** min(failures, 16), BACKOFF_CAP_S)
         self.add_after(key, delay_s * random.uniform(0.5, 1.0))  # noqa: S311
 
     def succeeded(self, key: str) -> None:
@@ -57,7 +58,12 @@ class WorkQueue:
         while not self._ready:
             waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             self._waiters.append(waiter)
-            await waiter
+            try:
+                await waiter
+            except asyncio.CancelledError:
+                if waiter.done() and not waiter.cancelled() and self._ready:
+                    self._wake()  # the key that came for us is another worker's now
+                raise
         key = self._ready.popleft()
         self._dirty.discard(key)
         self._working.add(key)
@@ -75,6 +81,9 @@ class WorkQueue:
 
     def _push(self, key: str) -> None:
         self._ready.append(key)
+        self._wake()
+
+    def _wake(self) -> None:
         while self._waiters:
             waiter = self._waiters.popleft()
             if not waiter.done():

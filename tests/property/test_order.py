@@ -79,7 +79,7 @@ class Cluster(RuleBasedStateMachine):
         assert {entry.holder.uid for entry in self.world.allocations.values()} <= live
 
 
-Cluster.TestCase.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+Cluster.TestCase.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
 TestCluster = Cluster.TestCase
 
 
