@@ -16,7 +16,7 @@ from lbctl.ipam.ledger import Ledger
 from lbctl.ipam.ranges import AddressPool
 from lbctl.model.allocation import Allocation
 from lbctl.model.reasons import Refused
-from lbctl.model.virtual_service import Address, Phase, VirtualService
+from lbctl.model.virtual_service import Address, Phase, ServiceRef, VirtualService
 from lbctl.plan import order, steps
 from lbctl.plan.view import Naming, ObservedDecision, View
 from lbctl.translate.endpoints import parse_endpoints
@@ -80,6 +80,19 @@ class World:
         if kind != "LoadBalancer":
             obj["status"]["loadBalancer"] = {}
         self._store(name, obj)
+
+    def stray(self, name: str) -> None:
+        """Let a late write of an earlier leader give a Service one more address."""
+        obj = self.services.get(name)
+        if obj is None or "deletionTimestamp" in obj["metadata"]:
+            return
+        ledger = Ledger()
+        for entry in self.allocations.values():
+            ledger.bind(entry.address, entry.holder.uid)
+        offer = allocator.allocate(AddressRequest("", 4), [self.pool], ledger)
+        if isinstance(offer, Grant):
+            holder = ServiceRef("default", name, obj["metadata"]["uid"])
+            self.do(steps.CreateAllocation(Allocation(offer.address, offer.pool, holder)))
 
     def scale(self, name: str, ready: int) -> None:
         """Give a Service that many ready endpoints."""

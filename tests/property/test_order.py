@@ -44,6 +44,10 @@ class Cluster(RuleBasedStateMachine):
         if todo:
             self.world.do(todo[choice % len(todo)])
 
+    @rule(name=NAMES)
+    def stray(self, name: str) -> None:
+        self.world.stray(name)
+
     @rule(index=st.integers(0, 2))
     def acknowledge(self, index: int) -> None:
         self.world.acknowledge(index)
@@ -75,6 +79,10 @@ class Cluster(RuleBasedStateMachine):
             assert "deletionTimestamp" not in obj["metadata"]
             assert ours or "finalizers" not in obj["metadata"]
             assert ours or f"default.{name}" not in self.world.decisions
+        held = [
+            (entry.holder.uid, entry.address.version) for entry in self.world.allocations.values()
+        ]
+        assert len(held) == len(set(held))
         live = {obj["metadata"]["uid"] for obj in self.world.services.values()}
         assert {entry.holder.uid for entry in self.world.allocations.values()} <= live
 

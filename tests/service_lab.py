@@ -12,7 +12,7 @@ import lab_commands
 from lab_commands import eventually, kubectl, kubectl_json, lab
 
 SUBDOMAIN = "lb.lab.test"
-TRAFFIC = str(Path(__file__).with_name("traffic.py"))
+TRAFFIC = str(Path(__file__).parent / "e2e" / "traffic.py")
 
 
 class Kuard:

@@ -1,0 +1,155 @@
+"""The running server fed by L4VirtualServices of an API server that comes and goes."""
+
+import asyncio
+import os
+import re
+import signal
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any
+
+import nameserver_builders as nb
+from nameserver_process import Server, configuration, serving, until
+
+KUARD = "kuard.default.lb.example"
+
+
+def run(scenario: Callable[[nb.NamesApi], Coroutine[Any, Any, None]]) -> None:
+    """Run a scenario with an API server on its loop; what blocks goes to threads."""
+
+    async def body() -> None:
+        api = nb.NamesApi()
+        await api.start()
+        try:
+            await scenario(api)
+        finally:
+            await api.stop()
+
+    asyncio.run(body())
+
+
+async def becomes(server: Server, wanted: list[str], host: str = KUARD) -> None:
+    await asyncio.to_thread(until, lambda: server.short(host) == wanted)
+
+
+async def has_rcode(server: Server, wanted: str, host: str = KUARD) -> None:
+    await asyncio.to_thread(until, lambda: server.rcode(host) == wanted)
+
+
+class Running:
+    """`serving` for coroutines: starting and ending must not block the API server's loop."""
+
+    def __init__(self, folder: Path, api: nb.NamesApi, port: int = 0) -> None:
+        self._context = serving(*configuration(folder, api.port), port=port)
+
+    async def __aenter__(self) -> Server:
+        return await asyncio.to_thread(self._context.__enter__)
+
+    async def __aexit__(self, *error: object) -> None:
+        await asyncio.to_thread(self._context.__exit__, None, None, None)
+
+
+def serial(server: Server) -> int:
+    return int(server.dig("+short", "lb.example", "SOA").split()[2])
+
+
+def test_a_decision_is_answered_and_its_end_denied(tmp_path: Path) -> None:
+    async def scenario(api: nb.NamesApi) -> None:
+        async with Running(tmp_path, api) as server:
+            await has_rcode(server, "NXDOMAIN")
+            first = serial(server)
+            await api.put(nb.decision("kuard", "198.18.0.1", "2001:2::1"))
+            await becomes(server, ["198.18.0.1"])
+            assert server.short(KUARD, "AAAA") == ["2001:2::1"]
+            assert server.rcode("default.lb.example") == "NOERROR"
+            await api.put(nb.decision("kuard", "198.18.0.1", published=False))
+            await has_rcode(server, "NXDOMAIN")
+            assert server.rcode("default.lb.example") == "NXDOMAIN"
+            denied = re.sub(r"\s+", " ", server.dig(KUARD))
+            assert "flags: qr aa rd;" in denied
+            assert re.search(
+                r"lb\.example\. 30 IN SOA ns1\.lb\.example\. hostmaster\.lb\.example\. "
+                r"\d+ 10800 3600 86400 30 ",
+                denied,
+            )
+            assert serial(server) >= first + 2
+
+    run(scenario)
+
+
+def test_a_lost_api_server_changes_nothing(tmp_path: Path) -> None:
+    async def scenario(api: nb.NamesApi) -> None:
+        await api.put(nb.decision("kuard", "198.18.0.1"))
+        async with Running(tmp_path, api) as server:
+            await becomes(server, ["198.18.0.1"])
+            await api.stop()
+            assert await asyncio.to_thread(server.short, KUARD) == ["198.18.0.1"]
+            await api.put(nb.decision("kuard", "198.18.0.2"))
+            await api.start()
+            await becomes(server, ["198.18.0.2"])
+
+    run(scenario)
+
+
+def test_a_restart_without_the_api_serves_the_last_names_with_a_later_serial(
+    tmp_path: Path,
+) -> None:
+    async def scenario(api: nb.NamesApi) -> None:
+        await api.put(nb.decision("kuard", "198.18.0.1"))
+        async with Running(tmp_path, api) as server:
+            await becomes(server, ["198.18.0.1"])
+            before = await asyncio.to_thread(serial, server)
+        await api.stop()
+        async with Running(tmp_path, api) as server:
+            assert await asyncio.to_thread(server.short, KUARD) == ["198.18.0.1"]
+            assert await asyncio.to_thread(serial, server) > before
+            await api.put(nb.decision("kuard", "198.18.0.1", phase="Withdrawn"))
+            await api.delete("default.kuard")
+            await api.start()
+            await has_rcode(server, "NXDOMAIN")
+
+    run(scenario)
+
+
+def test_without_api_and_snapshot_nothing_is_denied(tmp_path: Path) -> None:
+    async def scenario(api: nb.NamesApi) -> None:
+        await api.stop()
+        async with Running(tmp_path, api) as server:
+            assert await asyncio.to_thread(server.rcode, KUARD) == "SERVFAIL"
+            assert await asyncio.to_thread(server.rcode, "www.example.org") == "REFUSED"
+            assert await asyncio.to_thread(server.short, "lb.example", "NS") == ["ns1.lb.example."]
+            await api.start()
+            await has_rcode(server, "NXDOMAIN")
+
+    run(scenario)
+
+
+def test_an_object_deleted_while_live_keeps_its_names(tmp_path: Path) -> None:
+    async def scenario(api: nb.NamesApi) -> None:
+        await api.put(nb.decision("kuard", "198.18.0.1"))
+        await api.put(nb.decision("other", "198.18.0.2"))
+        async with Running(tmp_path, api) as server:
+            await becomes(server, ["198.18.0.1"])
+            await api.delete("default.kuard")
+            await api.put(nb.decision("other", "198.18.0.3"))
+            await becomes(server, ["198.18.0.3"], "other.default.lb.example")
+            assert await asyncio.to_thread(server.short, KUARD) == ["198.18.0.1"]
+            await api.put(nb.decision("other", "198.18.0.1"))
+            await has_rcode(server, "NXDOMAIN")
+
+    run(scenario)
+
+
+def test_a_killed_worker_comes_back_with_all_names(tmp_path: Path) -> None:
+    async def scenario(api: nb.NamesApi) -> None:
+        for n in range(2000):
+            await api.put(nb.decision(f"svc-{n}", f"198.18.{n >> 8}.{n & 255}"))
+        async with Running(tmp_path, api) as server:
+            await becomes(server, ["198.18.7.207"], "svc-1999.default.lb.example")
+            os.kill(server.workers()[0], signal.SIGKILL)
+            await api.put(nb.decision("kuard", "198.18.255.1"))
+            await becomes(server, ["198.18.255.1"])
+            shown = await asyncio.to_thread(server.short, "svc-0.default.lb.example")
+            assert shown == ["198.18.0.0"]
+
+    run(scenario)

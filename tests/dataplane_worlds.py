@@ -1,0 +1,172 @@
+"""A node backend with pods behind and clients before it: in memory, and with real packets."""
+
+import asyncio
+import contextlib
+import os
+import socket
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Protocol
+
+import dataplane_bed
+import dataplane_builders as build
+from dataplane_bed import network_of
+from lbctl_dataplane.backends import ground, memory, ovs
+from lbctl_dataplane.backends.port import NodeBackend, Outcome
+from lbctl_dataplane.rules.frontend import Frontend, Member, Place
+
+V4, V6 = "198.18.0.1", "2001:2::1"
+PORT, TARGET = 80, 8080
+PODS = (1, 2, 3, 4, 5)
+
+
+class Talk(Protocol):
+    """One connection of a client through the backend."""
+
+    def name(self) -> str:
+        """Return who answers now; empty when nobody does."""
+        ...
+
+    def close(self) -> None: ...
+
+
+class World(Protocol):
+    """A backend with pods behind and clients before it."""
+
+    def address(self, pod: int, version: int) -> str: ...
+    def program(self, *frontends: Frontend) -> Outcome: ...
+    def talk(self, place: Place) -> Talk: ...
+
+
+class MemoryTalk:
+    def __init__(self, backend: memory.MemoryBackend, connection: memory.Connection) -> None:
+        self._backend, self._connection = backend, connection
+
+    def name(self) -> str:
+        member = self._backend.send(self._connection)
+        return f"pod{int(str(member.address)[-1], 16)}" if member else ""
+
+    def close(self) -> None: ...
+
+
+class MemoryWorld:
+    def __init__(self) -> None:
+        known = (self.address(pod, version) for pod in PODS for version in (4, 6))
+        self._backend = memory.MemoryBackend(pods=frozenset(map(build.ip, known)))
+        self._clients = 0
+
+    def address(self, pod: int, version: int) -> str:
+        return f"10.0.0.{pod}" if version == 4 else f"fd00::{pod}"
+
+    def program(self, *frontends: Frontend) -> Outcome:
+        return asyncio.run(self._backend.program(frontends))
+
+    def talk(self, place: Place) -> Talk:
+        self._clients += 1
+        client = memory.Connection(build.ip("203.0.113.10"), self._clients, place)
+        return MemoryTalk(self._backend, client)
+
+
+class SocketTalk:
+    def __init__(self, connection: socket.socket | None) -> None:
+        self._connection = connection
+        self._name = self._read().split()[0] if connection and self._stream() else ""
+
+    def _stream(self) -> bool:
+        return self._connection is not None and self._connection.type is socket.SOCK_STREAM
+
+    def _read(self) -> str:
+        assert self._connection is not None
+        return self._connection.recv(200).decode()
+
+    def name(self) -> str:
+        if self._connection is None:
+            return ""
+        with contextlib.suppress(OSError):
+            self._connection.sendall(b"ping")
+            answer = self._read()
+            return self._name if self._stream() and answer else answer.partition(" ")[0]
+        return ""
+
+    def close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+
+
+class OvsWorld:
+    def __init__(self, bed: dataplane_bed.Bed) -> None:
+        self.bed = bed
+        legs = tuple(map(build.ip, dataplane_bed.LEGS))
+        self.names = ground.Names("br-int", "svc0", legs)
+
+    def address(self, pod: int, version: int) -> str:
+        return self.bed.pod_addresses(pod)[version == 6]
+
+    def program(self, *frontends: Frontend) -> Outcome:
+        with network_of(self.bed.node):
+            return asyncio.run(self._program(frontends))
+
+    async def _program(self, frontends: tuple[Frontend, ...]) -> Outcome:
+        backend: NodeBackend = ovs.OvsBackend(self.names)
+        known = asyncio.Event()
+        async with asyncio.timeout(10), asyncio.TaskGroup() as tasks:
+            following = tasks.create_task(backend.follow(known.set))
+            await known.wait()
+            outcome = await backend.program(frontends)
+            assert backend.legs()
+            following.cancel()
+        return outcome
+
+    def talk(self, place: Place) -> Talk:
+        if place.protocol == "UDP":
+            return SocketTalk(self.bed.udp(str(place.vip), place.port, timeout_s=0.7))
+        with contextlib.suppress(OSError):
+            return SocketTalk(self.bed.connect(str(place.vip), place.port, timeout_s=0.7))
+        return SocketTalk(None)
+
+
+def serve(
+    world: World,
+    at: Place,
+    pods: tuple[int, ...],
+    lingering: tuple[int, ...] = (),
+    **fields: object,
+) -> Frontend:
+    def group(numbers: tuple[int, ...]) -> tuple[Member, ...]:
+        return build.members(*(world.address(pod, at.vip.version) for pod in numbers), port=TARGET)
+
+    return Frontend("default.kuard", at, group(pods), group(lingering), **fields)  # type: ignore[arg-type]
+
+
+@contextlib.contextmanager
+def talks(world: World, at: Place, count: int) -> Iterator[list[Talk]]:
+    made = [world.talk(at) for _ in range(count)]
+    try:
+        yield made
+    finally:
+        for talk in made:
+            talk.close()
+
+
+def names(made: list[Talk]) -> list[str]:
+    return [talk.name() for talk in made]
+
+
+@contextlib.contextmanager
+def bed_with_pods(name: str) -> Iterator[dataplane_bed.Bed]:
+    """A node with pods, and the environment that leads to its switch."""
+    folder = tempfile.TemporaryDirectory(prefix=dataplane_bed.PREFIX)
+    made = dataplane_bed.Bed(Path(folder.name), name)
+    before = dict(os.environ)
+    try:
+        made.up()
+        for pod in PODS:
+            made.add_pod(pod, TARGET)
+        os.environ.update(made.env)
+        yield made
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+        made.down()
+        folder.cleanup()

@@ -1,0 +1,66 @@
+"""A decision that is written is the decision that is read, also after a trip through JSON."""
+
+import json
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lbctl.model.virtual_service import (
+    Listener,
+    NamePublication,
+    Phase,
+    Policy,
+    ServiceRef,
+    Vip,
+    VipRole,
+    VirtualService,
+    parse_virtual_service,
+    render_virtual_service,
+)
+
+LABEL = st.sampled_from(["a", "b", "kuard", "a-b", "x" * 63])
+MOMENT = st.sampled_from(["", "2026-11-21T12:00:00.000000Z"])
+VIPS = st.builds(Vip, st.ip_addresses(), st.sampled_from(VipRole), LABEL, LABEL)
+LISTENERS = st.builds(
+    Listener,
+    st.just("") | LABEL,
+    st.sampled_from(["TCP", "UDP", "SCTP"]),
+    st.integers(1, 65535),
+    LABEL,
+)
+POLICIES = st.builds(
+    Policy,
+    st.sampled_from(["Cluster", "Local"]),
+    st.sampled_from(["None", "ClientIP"]),
+    st.integers(0, 86400),
+    st.lists(st.ip_addresses(v=4).map(lambda address: f"{address}/32"), max_size=2).map(tuple),
+    st.sampled_from(["maglev", "roundRobin"]),
+)
+NAMES = st.builds(NamePublication, LABEL, st.integers(0, 86400), st.booleans())
+VIRTUAL_SERVICES = st.builds(
+    VirtualService,
+    service=st.builds(ServiceRef, LABEL, LABEL, LABEL),
+    name=LABEL,
+    phase=st.sampled_from(Phase),
+    vips=st.lists(VIPS, max_size=2).map(tuple),
+    listeners=st.lists(LISTENERS, max_size=2).map(tuple),
+    policy=POLICIES,
+    names=st.lists(NAMES, max_size=2).map(tuple),
+    drain_start=MOMENT,
+    empty_since=MOMENT,
+)
+
+
+@given(wanted=VIRTUAL_SERVICES)
+def test_what_is_rendered_parses_to_the_same(wanted: VirtualService) -> None:
+    sent = json.dumps({"spec": render_virtual_service(wanted)})
+    assert parse_virtual_service(json.loads(sent)) == wanted
+
+
+@settings(max_examples=50)
+@given(one=VIRTUAL_SERVICES, other=VIRTUAL_SERVICES)
+def test_different_decisions_never_look_the_same(
+    one: VirtualService, other: VirtualService
+) -> None:
+    same = render_virtual_service(one) == render_virtual_service(other)
+    assert same is (one == other)

@@ -1,0 +1,96 @@
+"""Who a node answers for."""
+
+import pytest
+
+import dataplane_builders as build
+from lbctl.model.virtual_service import Listener, Phase, Policy, VipRole, VirtualService
+from lbctl.translate.endpoints import Endpoint
+from lbctl_dataplane.rules import frontend
+from lbctl_dataplane.rules.frontend import Frontend
+
+
+def endpoint(
+    address: str, node: str = "node-1", *, ready: bool = True, terminating: bool = False
+) -> Endpoint:
+    serving = ready or terminating
+    ports = (("", "TCP", 8080),)
+    return Endpoint(build.ip(address), node, ready, serving, terminating, ports)
+
+
+def of(service: VirtualService, *endpoints: Endpoint) -> dict[str, Frontend]:
+    found = frontend.frontends([service], {service.key: endpoints}, "node-1")
+    return {str(entry.place.vip): entry for entry in found}
+
+
+def test_members_of_other_nodes_are_theirs() -> None:
+    found = of(build.service(), endpoint("10.0.0.1"), endpoint("10.0.0.2", "node-2"))
+    assert found["198.18.0.1"].members == build.members("10.0.0.1")
+
+
+def test_a_place_without_local_members_is_absent() -> None:
+    assert of(build.service(), endpoint("10.0.0.2", "node-2")) == {}
+
+
+def test_each_family_has_its_own_members() -> None:
+    found = of(build.service(), endpoint("10.0.0.1"), endpoint("fd00::1"))
+    assert found["198.18.0.1"].members == build.members("10.0.0.1")
+    assert found["2001:2::1"].members == build.members("fd00::1")
+
+
+def test_a_terminating_member_lingers_while_another_is_ready_anywhere() -> None:
+    leaving = endpoint("10.0.0.1", ready=False, terminating=True)
+    found = of(build.service(), leaving, endpoint("10.0.0.2", "node-2"))["198.18.0.1"]
+    assert found.members == ()
+    assert found.lingering == build.members("10.0.0.1")
+
+
+def test_terminating_members_serve_when_nobody_is_ready() -> None:
+    leaving = endpoint("10.0.0.1", ready=False, terminating=True)
+    assert of(build.service(), leaving)["198.18.0.1"].members == build.members("10.0.0.1")
+
+
+def test_a_member_that_is_not_ready_keeps_what_it_has() -> None:
+    found = of(build.service(), endpoint("10.0.0.1"), endpoint("10.0.0.2", ready=False))
+    assert found["198.18.0.1"].lingering == build.members("10.0.0.2")
+
+
+def test_readiness_of_one_family_says_nothing_about_the_other() -> None:
+    leaving = endpoint("fd00::1", ready=False, terminating=True)
+    found = of(build.service(), endpoint("10.0.0.1"), leaving)
+    assert found["2001:2::1"].members == build.members("fd00::1")
+
+
+@pytest.mark.parametrize(("phase", "count"), [(Phase.DRAINING, 1), (Phase.WITHDRAWN, 0)])
+def test_traffic_goes_on_until_withdrawal(phase: Phase, count: int) -> None:
+    service = build.service(vips=["198.18.0.1"], phase=phase)
+    assert len(of(service, endpoint("10.0.0.1"))) == count
+
+
+def test_an_endpoint_without_the_port_is_no_member() -> None:
+    service = build.service(listeners=(Listener("metrics", "TCP", 9000, "pool"),))
+    assert of(service, endpoint("10.0.0.1")) == {}
+
+
+def test_policy_becomes_affinity_and_ranges_of_the_family() -> None:
+    policy = Policy(session_affinity="ClientIP", source_ranges=("192.0.2.0/24", "2001:db8::/32"))
+    found = of(build.service(policy=policy), endpoint("10.0.0.1"), endpoint("fd00::1"))
+    assert found["198.18.0.1"].affinity
+    assert found["198.18.0.1"].source_ranges == ("192.0.2.0/24",)
+    assert found["2001:2::1"].source_ranges == ("2001:db8::/32",)
+    assert not found["198.18.0.1"].open_to_all
+
+
+def test_ranges_of_the_other_family_alone_let_nobody_in() -> None:
+    policy = Policy(source_ranges=("2001:db8::/32",))
+    found = of(build.service(policy=policy), endpoint("10.0.0.1"))["198.18.0.1"]
+    assert found.source_ranges == ()
+    assert not found.open_to_all
+
+
+def test_one_place_has_one_owner_and_the_outgoing_yields() -> None:
+    leaving = build.service("a", ["198.18.0.1"], role=VipRole.OUTGOING)
+    coming = build.service("b", ["198.18.0.1"])
+    later = build.service("c", ["198.18.0.1"])
+    assert [claim.service.key for claim in frontend.claims([leaving, later, coming])] == [
+        "default.b"
+    ]

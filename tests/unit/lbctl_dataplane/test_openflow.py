@@ -1,0 +1,50 @@
+"""The text of ovs-ofctl, both ways."""
+
+from lbctl_dataplane.rules import openflow
+from lbctl_dataplane.rules.openflow import FlowKey, Tables
+
+DUMP = """\
+ cookie=0x1bc7000000000000, priority=2000,in_port=100 actions=goto_table:20
+ cookie=0x1bc7000000000000, table=22, priority=100,ip,nw_dst=10.0.0.1 actions=dec_ttl,output:5
+ cookie=0x1bc7000000000000, table=23, priority=0 actions=NORMAL
+"""
+
+
+def test_a_dump_of_flows_is_read() -> None:
+    assert openflow.parse_flows(DUMP) == {
+        FlowKey(0, 2000, "in_port=100"): "goto_table:20",
+        FlowKey(22, 100, "ip,nw_dst=10.0.0.1"): "dec_ttl,output:5",
+        FlowKey(23, 0, ""): "NORMAL",
+    }
+
+
+def test_a_flow_without_priority_has_the_default_one() -> None:
+    dump = " cookie=0x0, ip,nw_dst=10.0.0.1 actions=drop\n"
+    assert openflow.parse_flows(dump) == {FlowKey(0, 32768, "ip,nw_dst=10.0.0.1"): "drop"}
+
+
+def test_groups_of_others_are_not_seen() -> None:
+    dump = (
+        "OFPST_GROUP_DESC reply (OF1.5) (xid=0x2):\n"
+        " group_id=77,type=select,bucket=bucket_id:0,actions=drop\n"
+        " group_id=452984833,type=select,bucket=bucket_id:7,actions=drop\n"
+    )
+    assert openflow.parse_groups(dump) == {452984833: "type=select,bucket=bucket_id:7,actions=drop"}
+
+
+def test_groups_come_before_the_flows_that_use_them_and_go_after() -> None:
+    before = Tables({FlowKey(21, 200, "old"): "group:1"}, {1: "a", 3: "c"})
+    after = Tables({FlowKey(21, 200, "new"): "group:2"}, {2: "b", 3: "d"})
+    assert openflow.render_bundle(openflow.changes(after, before)).splitlines() == [
+        "group add group_id=2,b",
+        "group modify group_id=3,d",
+        "flow add cookie=0x1bc7000000000000,table=21,priority=200,new,actions=group:2",
+        "flow delete_strict table=21,priority=200,old",
+        "group delete group_id=1",
+    ]
+
+
+def test_no_change_is_an_empty_bundle() -> None:
+    tables = Tables({FlowKey(0, 1, "x"): "drop"}, {1: "a"})
+    same = openflow.changes(tables, tables)
+    assert (len(same), openflow.render_bundle(same)) == (0, "")
