@@ -32,7 +32,7 @@ async def run_controller(settings: Settings, kubeconfig: Path | None) -> None:
                 group.create_task(recorder.run())
                 await known.synced()
                 decisions.listen()
-                await _lead(lock, decisions)
+                await lead(lock, decisions)
         finally:
             await asyncio.shield(lock.release())
 
@@ -71,15 +71,21 @@ def _lock(settings: Settings, api: client.Client) -> Lock:
     return Lock(api, place, identity, times)
 
 
-async def _lead(lock: Lock, decisions: loop.Loop) -> None:
-    """Decide whenever the Lease is ours, and at no other time."""
+async def lead(lock: Lock, decisions: loop.Loop) -> None:
+    """Decide whenever the Lease is ours, and at no other time; raises what deciding raises."""
     while True:
         await lock.acquire()
         log.info("this process leads")
         working = asyncio.ensure_future(decisions.run())
+        keeping = asyncio.ensure_future(lock.keep())
         try:
-            await lock.keep()
+            await asyncio.wait((working, keeping), return_when=asyncio.FIRST_COMPLETED)
         finally:
+            keeping.cancel()
             working.cancel()
-            await asyncio.gather(working, return_exceptions=True)
+            results = await asyncio.gather(working, keeping, return_exceptions=True)
+        for result in results:
+            # A leader that can't decide must not keep the Lease: the process ends, another leads.
+            if isinstance(result, Exception):
+                raise result
         log.warning("another process may lead now: decisions stop here")

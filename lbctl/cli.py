@@ -8,6 +8,8 @@ from pathlib import Path
 
 import click
 
+from lbctl.runtime.options import config_option, kubeconfig_option
+
 PLUG_INS = "lbctl.commands"
 
 
@@ -24,16 +26,6 @@ class _Root(click.Group):
             return own
         command: click.Command = next(iter(found)).load()
         return command
-
-
-config_option = click.option(
-    "--config", type=click.Path(path_type=Path, dir_okay=False), help="Settings file (YAML)."
-)
-kubeconfig_option = click.option(
-    "--kubeconfig",
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="Kubeconfig file; without it, the pod's own ServiceAccount.",
-)
 
 
 @click.group(cls=_Root, context_settings={"help_option_names": ["-h", "--help"]})

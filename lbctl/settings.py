@@ -65,7 +65,7 @@ class NameServiceSettings(_Section):
     empty_grace: float = Field(default=10.0, ge=0, le=3600)
     """Seconds that a name stays while there are endpoints but none is ready."""
     ns_addresses: tuple[str, ...] = Field(default=(), alias="nsAddresses")
-    """Addresses of the name server itself, published as `ns1.<zone>` (glue)."""
+    """Addresses of the name servers (glue); the n-th of each family is `ns<n>.<zone>`."""
     soa: SoaSettings = SoaSettings()
     workers: int = Field(default=1, ge=1, le=64)
     """Processes that answer queries; one is worth several CoreDNS cores."""

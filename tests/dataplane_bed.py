@@ -65,6 +65,7 @@ def forward(space: str) -> None:
         "sysctl",
         "-qw",
         "net.ipv4.ip_forward=1",
+        "net.ipv6.conf.default.accept_dad=0",
         "net.ipv6.conf.all.forwarding=1",
         "net.ipv4.conf.all.rp_filter=0",
         "net.ipv4.conf.default.rp_filter=0",

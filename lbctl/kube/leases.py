@@ -6,6 +6,7 @@ are never compared.
 """
 
 import asyncio
+import contextlib
 import datetime
 import logging
 from collections.abc import Callable
@@ -94,7 +95,8 @@ class Lock:
         """Renew until the lock is lost; returns then."""
         while True:
             await asyncio.sleep(self._times.renew_s)
-            if not await self._try() and self.held_for_s() <= 0:
+            await self._try_until_lost()
+            if self.held_for_s() <= 0:
                 log.warning("lease %s/%s lost", self._namespace, self._name)
                 return
 
@@ -108,6 +110,12 @@ class Lock:
             await self._api.patch(resources.LEASES, self._name, patch, self._namespace)
         except errors.LbctlError as error:
             log.warning("lease %s/%s not released: %s", self._namespace, self._name, error)
+
+    async def _try_until_lost(self) -> None:
+        # A server that does not answer must not keep us from seeing that our time is over.
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(max(self.held_for_s(), 0.0)):
+                await self._try()
 
     async def _try(self) -> bool:
         started = _monotonic()

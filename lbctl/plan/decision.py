@@ -3,6 +3,7 @@
 import datetime
 
 from lbctl.model import names
+from lbctl.model.allocation import Allocation
 from lbctl.model.virtual_service import (
     Listener,
     NamePublication,
@@ -64,12 +65,28 @@ def _name(view: View, service: ServiceFacts) -> str:
 
 
 def _vips(view: View, service: ServiceFacts) -> tuple[Vip, ...]:
-    held = {allocation.address.version: allocation for allocation in view.allocations}
+    held = _chosen(view)
     return tuple(
         Vip(held[family].address, VipRole.CURRENT, held[family].name, held[family].uid)
         for family in sorted(service.families)
         if family in held
     )
+
+
+def _chosen(view: View) -> dict[int, Allocation]:
+    """Return the allocation of each family: the one decided for already, else the lowest.
+
+    There may be two of one family when two writers met, such as the last leader's write arriving
+    late; the other one is surplus.
+    """
+    decided = view.decision.virtual_service.vips if view.decision is not None else ()
+    addresses = {vip.address for vip in decided}
+    chosen: dict[int, Allocation] = {}
+    for allocation in view.allocations:
+        family = allocation.address.version
+        if family not in chosen or allocation.address in addresses:
+            chosen[family] = allocation
+    return chosen
 
 
 def _empty_since(view: View, now: datetime.datetime) -> str:

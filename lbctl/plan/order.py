@@ -95,7 +95,7 @@ def _report(
 ) -> Plan:
     ready = readiness.readiness(view, found)
     shown = conditions.ingress_of(found.virtual_service, service)
-    todo: list[steps.Step] = list(_surplus(view, service, found))
+    todo: list[steps.Step] = list(_surplus(view, found))
     if ready.showable or service.ingress == shown:
         wanted = [
             conditions.address_condition(view, service),
@@ -111,14 +111,13 @@ def _report(
     return Plan(tuple(todo), wake_at=wake, waiting=ready.waiting)
 
 
-def _surplus(view: View, service: ServiceFacts, found: ObservedDecision) -> tuple[steps.Step, ...]:
-    """Return the release of addresses of a family that the Service gave up."""
+def _surplus(view: View, found: ObservedDecision) -> tuple[steps.Step, ...]:
+    """Return the release of addresses that the decision no longer has, or never had."""
     if not readiness.withdrawn_everywhere(view, found):
         return ()
+    decided = {vip.address for vip in found.virtual_service.vips}
     return tuple(
-        steps.ReleaseAllocation(entry)
-        for entry in view.allocations
-        if entry.address.version not in service.families
+        steps.ReleaseAllocation(entry) for entry in view.allocations if entry.address not in decided
     )
 
 

@@ -51,12 +51,16 @@ KNOWN = (
 
 
 class Refusal(Exception):
-    """A request that the server does not grant: an HTTP status and Kubernetes' reason."""
+    """A request that the server does not grant: an HTTP status and Kubernetes' reason.
 
-    def __init__(self, code: int, reason: str, message: str) -> None:
+    Without a reason it is what a proxy on the way would say: plain text.
+    """
+
+    def __init__(self, code: int, reason: str, message: str, retry_after: str = "") -> None:
         super().__init__(message)
         self.code = code
         self.reason = reason
+        self.headers = {"Retry-After": retry_after} if retry_after else {}
 
 
 @dataclass(frozen=True, slots=True)

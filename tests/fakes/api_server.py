@@ -3,8 +3,8 @@
     async with api_server.serving() as fake:
         async with client.Client(fake.cluster) as api: ...
 
-Faults to be had: `unavailable` (503 to everything), `refuse` (one answer to calls that match),
-`end_watches`, `compact` (410 to watches from before).
+Faults to be had: `unavailable`, `silent`, `refuse` (the next call that matches), `end_watches`,
+`break_watches`, `compact` (410 to watches from before).
 """
 
 import asyncio
@@ -32,12 +32,23 @@ class ApiServer:
     def __init__(self) -> None:
         self.objects = Objects()
         self.unavailable = False
+        """Answer 503 to everything."""
+        self.unavailable_for = ""
+        """Answer 503 to every path with this in it."""
+        self.silent = False
+        """Take every request and never answer."""
         self.cluster = config.ClusterConfig("", None)
         self.calls: list[str] = []
         """`<method> <path>` of every request, in order."""
+        self.queries: list[str] = []
+        """The query string of every request for a collection, in order."""
+        self.tokens: list[str] = []
+        """The bearer token of every request, in order."""
         self._refusals: list[tuple[str, str, Refusal]] = []
         self._changed = asyncio.Event()
         self._generation = 0
+        self._broken = False
+        self._failure: Refusal | None = None
         self._bookmarks = 0
         self.objects.subscribe(self._wake)
 
@@ -51,6 +62,16 @@ class ApiServer:
         """End every watch that is open, as a restart of the server does."""
         self._generation += 1
         self._wake()
+
+    def break_watches(self) -> None:
+        """Cut the connection of every watch that is open."""
+        self._broken = True
+        self.end_watches()
+
+    def fail_watches(self, refusal: Refusal) -> None:
+        """Tell every watch that is open of a failure, in its stream."""
+        self._failure = refusal
+        self.end_watches()
 
     def bookmark(self) -> None:
         """Tell every watch that is open how far it has come."""
@@ -98,18 +119,26 @@ class ApiServer:
 
     async def _answer(self, request: web.Request, rules: Rules) -> web.StreamResponse:
         self.calls.append(f"{request.method} {request.path}")
+        if request.method == "GET" and "name" not in request.match_info:
+            self.queries.append(request.query_string)
+        self.tokens.append(request.headers.get("Authorization", "").removeprefix("Bearer "))
         try:
-            self._fail(request)
+            await self._fail(request)
             if request.method == "GET" and request.query.get("watch"):
                 return await self._watch(request, rules)
             body = await request.json() if request.can_read_body else {}
             code, answer = self._call(request, rules, body)
             return web.json_response(answer, status=code)
         except Refusal as refusal:
-            return web.json_response(_status(refusal), status=refusal.code)
+            if not refusal.reason:
+                return web.Response(text=str(refusal), status=refusal.code)
+            return web.json_response(_status(refusal), status=refusal.code, headers=refusal.headers)
 
-    def _fail(self, request: web.Request) -> None:
-        if self.unavailable:
+    async def _fail(self, request: web.Request) -> None:
+        if self.silent:
+            await asyncio.Event().wait()
+        part = self.unavailable_for
+        if self.unavailable or (part and part in request.path):
             raise Refusal(503, "ServiceUnavailable", "the fake is told to be unavailable")
         for entry in self._refusals:
             method, part, refusal = entry
@@ -168,6 +197,7 @@ class ApiServer:
         await response.prepare(request)
         position = int(request.query["resourceVersion"])
         if position < self.objects.oldest:
+            # The real server, too, answers 200 and then says so in the stream.
             await _send(response, "ERROR", _status(Refusal(410, "Expired", "too old")))
             return response
         generation, marks = self._generation, self._bookmarks
@@ -181,8 +211,15 @@ class ApiServer:
                 meta = {"resourceVersion": str(self.objects.version)}
                 await _send(response, "BOOKMARK", {"metadata": meta})
             if generation != self._generation:
-                return response
+                return await self._end(response, request)
             await changed.wait()
+
+    async def _end(self, response: web.StreamResponse, request: web.Request) -> web.StreamResponse:
+        if self._failure is not None:
+            await _send(response, "ERROR", _status(self._failure))
+        if self._broken and request.transport is not None:
+            request.transport.abort()
+        return response
 
     async def _tell(
         self, response: web.StreamResponse, request: web.Request, rules: Rules, event: Event

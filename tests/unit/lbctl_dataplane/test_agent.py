@@ -23,7 +23,7 @@ from lbctl_dataplane.rules.frontend import Frontend
 NODE = "node-1"
 SETTLED_S = 0.3
 """Long enough for an agent that would write to have written."""
-PACE = Pace(resync_s=0.1, hold_check_s=0.05)
+PACE = Pace(resync_s=0.1, hold_check_s=0.05, backoff_s=(0.02,))
 KUARD = build.service(vips=["198.18.0.1"])
 VIP = build.place()
 

@@ -1,6 +1,7 @@
 """Which nodes the router sends new connections to."""
 
 import dataclasses
+from typing import Any
 
 import pytest
 
@@ -12,9 +13,9 @@ from lbctl_dataplane.rules.legs import Knowledge, LegAddress, ServingNode
 CLAIM = frontend.claims([build.service(vips=["198.18.0.1"])])[0]
 
 
-def node(name: str, address: str = "172.31.241.6", **fields: int | frozenset[str]) -> ServingNode:
+def node(name: str, address: str = "172.31.241.6", **fields: Any) -> ServingNode:
     known = {"decisions": 100, "slices": 100, **fields}
-    return ServingNode(name, (LegAddress(build.ip(address), "02:00:00:00:00:01"),), **known)  # type: ignore[arg-type]
+    return ServingNode(name, (LegAddress(build.ip(address), "02:00:00:00:00:01"),), **known)
 
 
 def endpoint(address: str, on: str, *, ready: bool = True) -> Endpoint:
@@ -36,7 +37,7 @@ def test_weights_are_ready_members() -> None:
     ids=["decision", "slices", "exempt"],
 )
 def test_a_node_that_has_not_programmed_it_gets_nothing(
-    unready: dict[str, int | frozenset[str]],
+    unready: dict[str, Any],
 ) -> None:
     nodes = {**NODES, "b": node("b", **unready)}
     assert legs.shares(CLAIM, KNOWN, nodes, frozenset()) == {"a": 2}

@@ -1,0 +1,1 @@
+"""Node and router agents: decisions and endpoints become flows, rules and routes."""

@@ -1,0 +1,212 @@
+"""The agent: watches, coalesces, lets its role program, saves, and reports. Decides nothing."""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from lbctl.kube import client, leases, reflector, resources
+from lbctl.kube.objects import Json, uid_of
+from lbctl.kube.resources import Resource
+from lbctl.kube.store import Store
+from lbctl.model import errors
+from lbctl.model.virtual_service import ServiceRef
+from lbctl.settings import Settings
+from lbctl_dataplane import decisions, state_file
+from lbctl_dataplane.roles import Role
+from lbctl_dataplane.serving_node import Identity, Report, Reporter, capped
+
+log = logging.getLogger(__name__)
+
+SETTLE_S = 0.003
+"""Events of one cause come together; a pass waits this long for the rest of them."""
+FAILING_AFTER = 3
+"""Passes that fail in a row until the cluster is told that nothing can be programmed."""
+SAVE_SHARE = 0.05
+"""Part of the time that may go into writing the state."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """Seconds between what is done without an event."""
+
+    resync_s: float = 5.0
+    """Drift of switch or kernel is repaired at least this often."""
+    hold_check_s: float = 15.0
+    """The Services of held decisions are asked for this often."""
+    backoff_s: tuple[float, ...] = (0.2, 0.5, 1.0, 2.0)
+    """Waits after the first, second, … pass in a row that failed; the last one repeats."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """Who this agent is and where it keeps its state."""
+
+    node: str
+    settings: Settings
+    pace: Pace = Pace()
+
+    @property
+    def state_path(self) -> Path:
+        """Return the file of the last state."""
+        return Path(self.settings.agent.state_dir) / f"agent-{self.node}.json"
+
+
+class Agent:
+    """One agent on one machine."""
+
+    def __init__(self, api: client.Client, role: Role, options: Options) -> None:
+        self._api = api
+        self._role = role
+        self._options = options
+        self._wake = asyncio.Event()
+        services = Store(transform=decisions.trim_service)
+        slices = Store(transform=decisions.trim_slice, index=decisions.slice_owners)
+        self._stores: dict[Resource, Store] = {
+            resources.L4_VIRTUAL_SERVICES: services,
+            resources.ENDPOINT_SLICES: slices,
+            **role.stores,
+        }
+        self._restored = False
+        self._unsaved = False
+        self._save_after = 0.0
+        self._failures = 0
+        self._restore()
+        self._book = decisions.Book(services, slices, self._wake.set)
+        for store in self._stores.values():
+            store.subscribe(lambda _: self._mark_unsaved())
+        identity = Identity(options.node, role.name, role.backend)
+        self._reporter = Reporter(api, identity, role.legs)
+
+    async def run(self) -> None:
+        """Run until cancelled; what is programmed stays when we go."""
+        settings = self._options.settings
+        lease = f"lbctl-agent-{self._options.node}"
+        async with asyncio.TaskGroup() as tasks:
+            for resource, store in self._stores.items():
+                tasks.create_task(reflector.Reflector(self._api, resource, store).run())
+            tasks.create_task(self._role.follow(self._wake.set))
+            tasks.create_task(self._wake_when_synced())
+            tasks.create_task(self._passes())
+            tasks.create_task(self._reporter.run())
+            tasks.create_task(self._check_holds())
+            tasks.create_task(
+                leases.heartbeat(
+                    self._api,
+                    settings.lease.namespace,
+                    lease,
+                    self._options.node,
+                    settings.agent.liveness_seconds,
+                )
+            )
+
+    def _restore(self) -> None:
+        objects = state_file.load(self._options.state_path)
+        if objects is None:
+            return
+        for resource, store in self._stores.items():
+            store.replace(objects.get(resource.plural, ()), 0)
+            store.synced.clear()  # known, but not from the server yet
+        self._restored = True
+        log.info("state of this boot restored: %d decisions", len(self._decision_store()))
+
+    def _decision_store(self) -> Store:
+        return self._stores[resources.L4_VIRTUAL_SERVICES]
+
+    def _mark_unsaved(self) -> None:
+        self._unsaved = True
+
+    async def _passes(self) -> None:
+        while True:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._options.pace.resync_s):
+                    await self._wake.wait()
+            self._wake.clear()
+            await asyncio.sleep(SETTLE_S)
+            if not self._restored and not self._synced():
+                continue  # never sweep before everything is known
+            await self._pass()
+
+    async def _wake_when_synced(self) -> None:
+        for store in self._stores.values():
+            await store.synced.wait()
+        self._wake.set()
+
+    def _synced(self) -> bool:
+        return all(store.synced.is_set() for store in self._stores.values())
+
+    async def _pass(self) -> None:
+        clock = asyncio.get_running_loop().time
+        # A state from disk proves nothing about what the server has now, so it is not reported.
+        started, synced, view = clock(), self._synced(), self._book.view()
+        try:
+            done = await self._role.program(view)
+        except errors.LbctlError as error:
+            await self._failed(error)
+            return
+        if done.changed:
+            took_ms = (clock() - started) * 1000
+            log.info(
+                "programmed %d changes for %d virtual services in %.0f ms%s",
+                done.changed,
+                len(view.services),
+                took_ms,
+                "" if view.concerned else " (repair or local change)",
+            )
+        self._failures = 0
+        report = capped(Report(view.decisions, view.slices, done.exceptions), view.spec_versions)
+        if synced:
+            self._report(report, view.concerned)
+        self._save(clock)
+
+    def _report(self, report: Report, concerned: bool) -> None:
+        last = self._reporter.last_wanted()
+        news = concerned or last is None or last.all_failing or last.exceptions != report.exceptions
+        if news:
+            self._reporter.want(report)
+
+    async def _failed(self, error: errors.LbctlError) -> None:
+        self._book.concern_again()
+        self._failures += 1
+        log.error("nothing programmed: %s", error)
+        if self._failures >= FAILING_AFTER:
+            last = self._reporter.last_wanted() or Report(0, 0)
+            failing = Report(last.decisions, last.slices, last.exceptions, True, str(error)[:500])
+            self._reporter.want(failing)
+        waits = self._options.pace.backoff_s
+        await asyncio.sleep(waits[min(self._failures, len(waits)) - 1])
+        self._wake.set()
+
+    def _save(self, clock: Callable[[], float]) -> None:
+        started = clock()
+        if not self._unsaved or started < self._save_after:
+            return
+        self._unsaved = False
+        objects: dict[str, list[Json]] = {
+            resource.plural: list(store) for resource, store in self._stores.items()
+        }
+        objects[resources.L4_VIRTUAL_SERVICES.plural] += self._book.held_objects()
+        state_file.save(self._options.state_path, objects)
+        self._save_after = clock() + (clock() - started) / SAVE_SHARE
+
+    async def _check_holds(self) -> None:
+        """Let go of held decisions whose Service is proved to be gone or another one."""
+        await self._decision_store().synced.wait()
+        while True:
+            for service in self._book.held():
+                if await self._is_gone(service.service):
+                    log.info("its Service is gone: removing it", extra={"key": service.key})
+                    self._book.forget(service.key)
+            await asyncio.sleep(self._options.pace.hold_check_s)
+
+    async def _is_gone(self, reference: ServiceRef) -> bool:
+        try:
+            found = await self._api.get(resources.SERVICES, reference.name, reference.namespace)
+        except errors.NotFound:
+            return True
+        except errors.LbctlError as error:
+            log.warning("still held: %s", error, extra={"key": reference.key})
+            return False
+        return uid_of(found) != reference.uid

@@ -1,0 +1,77 @@
+"""A node backend without a kernel: a small switch in memory that keeps the same contract."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from lbctl.model.virtual_service import Address
+from lbctl_dataplane.backends.port import Leg, Outcome
+from lbctl_dataplane.rules.frontend import Frontend, Member, Place
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """One client's connection to a place."""
+
+    client: Address
+    client_port: int
+    place: Place
+
+
+class MemoryBackend:
+    """Holds frontends and the connections that came through them."""
+
+    def __init__(self, legs: tuple[Leg, ...] = (), pods: frozenset[Address] | None = None) -> None:
+        self.pods = pods
+        """Addresses that have a port on this node; None: any."""
+        self._legs = legs
+        self._frontends: dict[Place, Frontend] = {}
+        self._connections: dict[Connection, Member] = {}
+        self._turn = 0
+
+    async def follow(self, changed: Callable[[], None]) -> None:
+        """Say once that all is known; nothing ever changes by itself."""
+        changed()
+
+    def legs(self) -> tuple[Leg, ...]:
+        """Return the legs given at birth."""
+        return self._legs
+
+    async def program(self, frontends: Sequence[Frontend]) -> Outcome:
+        """Take the frontends; see `NodeBackend.program`."""
+        wanted = {frontend.place: frontend for frontend in frontends}
+        places = wanted.keys() | self._frontends.keys()
+        changed = sum(wanted.get(place) != self._frontends.get(place) for place in places)
+        self._frontends = wanted
+        self._connections = {
+            connection: member
+            for connection, member in self._connections.items()
+            if connection.place in wanted and member in wanted[connection.place].all_members
+        }
+        return Outcome(changed, self._missing())
+
+    def send(self, connection: Connection) -> Member | None:
+        """Pass one packet; return who got it, None when it was dropped."""
+        frontend = self._frontends.get(connection.place)
+        if frontend is None:
+            return None
+        known = self._connections.get(connection)
+        if known is not None:
+            return known
+        reachable = [member for member in frontend.members if self._has_port(member)]
+        if not reachable:
+            return None
+        self._turn += 1
+        chosen = reachable[self._turn % len(reachable)]
+        self._connections[connection] = chosen
+        return chosen
+
+    def _has_port(self, member: Member) -> bool:
+        return self.pods is None or member.address in self.pods
+
+    def _missing(self) -> dict[str, tuple[Address, ...]]:
+        missing: dict[str, tuple[Address, ...]] = {}
+        for frontend in self._frontends.values():
+            for member in frontend.members:
+                if not self._has_port(member):
+                    missing[frontend.key] = (*missing.get(frontend.key, ()), member.address)
+        return missing

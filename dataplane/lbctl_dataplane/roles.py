@@ -1,0 +1,45 @@
+"""What an agent's role is: a node that serves, or a router that spreads."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from lbctl.kube.resources import Resource
+from lbctl.kube.store import Store
+from lbctl_dataplane.backends.port import Leg
+from lbctl_dataplane.decisions import View
+from lbctl_dataplane.serving_node import Exemption
+
+
+@dataclass(frozen=True, slots=True)
+class Programmed:
+    """What one pass of a role did."""
+
+    changed: int
+    """Single objects of the switch or kernel."""
+    exceptions: tuple[Exemption, ...] = ()
+
+
+class Role(Protocol):
+    """What an agent does with a view."""
+
+    name: str
+    """`node` or `router`, as in ServingNode.spec.role."""
+    backend: str
+
+    @property
+    def stores(self) -> Mapping[Resource, Store]:
+        """Return what it watches beside decisions and endpoints."""
+        ...
+
+    async def follow(self, changed: Callable[[], None]) -> None:
+        """Call `changed` whenever something else than decisions and endpoints asks for a pass."""
+        ...
+
+    async def program(self, view: View) -> Programmed:
+        """Make it so; idempotent. Raises Retryable with the cure in its text."""
+        ...
+
+    def legs(self) -> tuple[Leg, ...] | None:
+        """Return where the fabric may send VIP traffic; None while that is not known."""
+        ...

@@ -1,0 +1,48 @@
+"""Numbers and names by which lbctl recognises its own objects after a restart. Pure.
+
+The README of this folder draws where each is used, beside those of kube-proxy, Calico and Cilium.
+"""
+
+COOKIE = 0x1BC7_0000_0000_0000
+"""Every OpenFlow flow of ours carries it; flows without it are never read or touched."""
+COOKIE_MASK = 0xFFFF_0000_0000_0000
+
+CT_ZONE = 10
+"""Conntrack zone of VIP traffic on nodes; kube-proxy's connections live in zone 0."""
+CT_MARK = 0x1BC7
+"""Conntrack mark of connections that entered by a VIP, in our zone."""
+
+GROUP_PREFIX = 0x1B00_0000
+"""OpenFlow groups carry no cookie, so their numbers say whose they are: 0x1bxxxxxx is ours."""
+GROUP_SPACE = 0x0100_0000
+
+TABLE_ENTRY = 0
+"""Shared with whoever wires the pods; ours are the flows of `PRIORITY_ENTRY` with our cookie."""
+TABLE_FABRIC = 20
+"""From the fabric: only VIPs go on."""
+TABLE_CONNECTION = 21
+"""VIP packets after conntrack: known connections, and new ones to a group."""
+TABLE_TO_POD = 22
+"""Towards a local pod: MAC addresses, TTL, port."""
+TABLE_TO_FABRIC = 23
+"""Answers after conntrack: back to where the connection came from, else not ours."""
+TABLE_NEIGHBOUR = 24
+"""Second half of an IPv6 neighbour answer."""
+
+PRIORITY_ENTRY = 2000
+PRIORITY_KNOWN = 300
+PRIORITY_NEW = 200
+PRIORITY = 100
+PRIORITY_REST = 0
+
+NFT_TABLE = "lbctl"
+"""Name of our nftables tables: family `netdev` on nodes, `inet` on routers."""
+
+LEG_MARK = 0x1B00_0000
+"""Packet and connection mark of leg n on a router: this plus n."""
+LEG_MARK_MASK = 0xFF00_0000
+LEG_TABLE = 7000
+"""Routing table, and preference of the rule that selects it, of leg n: this plus n."""
+MAX_LEGS = 1000
+ROUTE_PROTOCOL = 27
+"""Protocol number of our routes and neighbours (unassigned in iproute2's rt_protos)."""

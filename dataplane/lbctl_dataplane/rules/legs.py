@@ -1,0 +1,108 @@
+"""Who gets new connections from the router: nodes by ready members, once they can. Pure.
+
+A node takes part when it has acknowledged the decision and the slices that its members stand in:
+the router must not send what the node would drop. Who took part stays in for as long as it has
+members, whatever else changes, so that a change elsewhere moves no traffic.
+"""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from lbctl.model.virtual_service import Address
+from lbctl.translate.endpoints import Endpoint
+from lbctl_dataplane.rules.frontend import Claim, Place, usable_at
+
+
+@dataclass(frozen=True, slots=True)
+class LegAddress:
+    """An address on a node's service interface."""
+
+    address: Address
+    mac: str
+
+
+@dataclass(frozen=True, slots=True)
+class ServingNode:
+    """What a node says about itself."""
+
+    name: str
+    legs: tuple[LegAddress, ...]
+    decisions: int
+    slices: int
+    exempt: frozenset[str] = frozenset()
+    """Virtual services that it could not program."""
+
+    def leg(self, version: int) -> LegAddress | None:
+        """Return its leg of one IP version."""
+        return next((leg for leg in self.legs if leg.address.version == version), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Knowledge:
+    """What the router knows of one virtual service."""
+
+    endpoints: tuple[Endpoint, ...] = ()
+    slice_versions: Mapping[str, int] = field(default_factory=dict)
+    """By node: the newest resourceVersion of a slice with endpoints on it."""
+    spec_version: int = 0
+
+
+Shares = Mapping[str, int]
+"""Weight by node name."""
+
+
+def shares(
+    claim: Claim,
+    known: Knowledge,
+    nodes: Mapping[str, ServingNode],
+    before: frozenset[str],
+) -> dict[str, int]:
+    """Return who gets new connections of a claim, by how many members; `before` had a share."""
+    members = Counter(endpoint.node for endpoint in usable_at(claim, known.endpoints))
+    version = claim.vip.address.version
+    return {
+        name: count
+        for name, count in sorted(members.items())
+        if name in nodes
+        and nodes[name].leg(version) is not None
+        and (name in before or _ready(nodes[name], claim.service.key, known))
+    }
+
+
+def _ready(node: ServingNode, key: str, known: Knowledge) -> bool:
+    return (
+        node.decisions >= known.spec_version
+        and node.slices >= known.slice_versions.get(node.name, 0)
+        and key not in node.exempt
+    )
+
+
+def number_legs(
+    nodes: Mapping[str, ServingNode], observed: Mapping[int, frozenset[Address]]
+) -> dict[str, int]:
+    """Return a number for each node with legs: the one that its addresses have, else a free one.
+
+    Numbers are in connection marks, so they stay with a node over restarts of the router agent.
+    """
+    numbers: dict[str, int] = {}
+    for name, node in sorted(nodes.items()):
+        own = {leg.address for leg in node.legs}
+        number = next((n for n, via in sorted(observed.items()) if via & own), None)
+        if own and number is not None and number not in numbers.values():
+            numbers[name] = number
+    taken = set(numbers.values()) | set(observed)
+    for name, node in sorted(nodes.items()):
+        if node.legs and name not in numbers:
+            numbers[name] = next(n for n in range(1, len(taken) + 2) if n not in taken)
+            taken.add(numbers[name])
+    return numbers
+
+
+def without_leg(claim: Claim, known: Knowledge, given: Mapping[Place, Shares]) -> str:
+    """Return why a claim with usable endpoints gets no traffic; empty when it does or has none."""
+    usable = usable_at(claim, known.endpoints)
+    if not usable or given.get(claim.place):
+        return ""
+    nodes = sorted({endpoint.node for endpoint in usable})
+    return f"no leg yet for {claim.place.vip} to {', '.join(nodes[:5]) or 'any node'}"

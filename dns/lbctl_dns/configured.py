@@ -1,0 +1,30 @@
+"""From settings to the zones they describe. Pure."""
+
+import ipaddress
+
+from lbctl.model import errors
+from lbctl.settings import NameServiceSettings
+from lbctl_dns import names, zone
+
+
+def zones(settings: NameServiceSettings) -> tuple[zone.Zone, ...]:
+    """Return one zone per subdomain. Raises Misconfigured naming the field."""
+    if not settings.subdomains:
+        raise errors.Misconfigured("nameservice.subdomains: names no zone to serve")
+    try:
+        own = [ipaddress.ip_address(text) for text in settings.ns_addresses]
+    except ValueError as error:
+        raise errors.Misconfigured(f"nameservice.nsAddresses: {error}") from error
+    return tuple(_zone(subdomain, settings, own) for subdomain in settings.subdomains)
+
+
+def _zone(subdomain: str, settings: NameServiceSettings, own: list[zone.Address]) -> zone.Zone:
+    timers = settings.soa
+    try:
+        origin = names.to_wire(subdomain)
+        mname = names.to_wire(timers.mname or f"ns1.{subdomain}")
+        rname = names.to_wire(timers.rname or f"hostmaster.{subdomain}")
+    except ValueError as error:
+        raise errors.Misconfigured(f"nameservice: zone {subdomain}: {error}") from error
+    soa = zone.Soa(mname, rname, timers.refresh, timers.retry, timers.expire, timers.negative_ttl)
+    return zone.Zone(origin, soa, zone.name_servers(origin, mname, own))

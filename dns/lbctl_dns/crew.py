@@ -1,0 +1,146 @@
+"""The worker processes: started, fed, started again when one dies."""
+
+import asyncio
+import logging
+import os
+import socket
+import sys
+from collections import deque
+from collections.abc import Callable
+
+from lbctl_dns import frames
+
+log = logging.getLogger(__name__)
+
+MAX_QUEUE = 4096
+"""Frames that may wait for a slow worker; beyond, one whole table replaces them."""
+_BUFFER = 1 << 20
+_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.05, 5.0
+_STEADY_S = 10.0
+"""A worker that lived this long is restarted without a growing pause."""
+
+Whole = Callable[[], frames.Transaction]
+
+
+class Link:
+    """The feed's end of one worker's socket: an ordered, unlimited stream that never blocks."""
+
+    def __init__(self, sock: socket.socket, whole: Whole) -> None:
+        self._sock = sock
+        self._whole = whole
+        self._loop = asyncio.get_running_loop()
+        self._queue: deque[bytes] = deque()
+        self._epoch, self._number = 0, 0
+        self._writing = False
+        self.applied = (0, 0)
+        """Epoch and number of the last transaction that the worker answers from."""
+        sock.setblocking(False)
+        self._loop.add_reader(sock.fileno(), self._heard)
+
+    def start(self, secret: bytes) -> None:
+        """Give a new worker the cookie secret and the whole table."""
+        self._queue.append(frames.render(0, 0, (frames.SECRET, secret)))
+        self.send(self._whole())
+
+    def send(self, change: frames.Transaction) -> None:
+        """Queue one transaction and write what fits."""
+        if len(self._queue) > MAX_QUEUE:
+            self._queue.clear()
+            change = self._whole()
+        if change.reset:
+            self._epoch, self._number = self._epoch + 1, 0
+        for body in frames.bodies(change):
+            self._number += 1
+            self._queue.append(frames.render(self._epoch, self._number, body))
+        self._flush()
+
+    def close(self) -> None:
+        """Let go of the socket; the worker takes that as its end."""
+        self._loop.remove_reader(self._sock.fileno())
+        self._loop.remove_writer(self._sock.fileno())
+        self._sock.close()
+
+    def _flush(self) -> None:
+        try:
+            while self._queue:
+                self._sock.send(self._queue[0])
+                self._queue.popleft()
+        except BlockingIOError:
+            if not self._writing:
+                self._writing = True
+                self._loop.add_writer(self._sock.fileno(), self._flush)
+            return
+        except OSError:
+            self._queue.clear()  # the worker died; its successor gets a whole table
+        if self._writing:
+            self._writing = False
+            self._loop.remove_writer(self._sock.fileno())
+
+    def _heard(self) -> None:
+        try:
+            acknowledgement = self._sock.recv(frames.POSITION.size)
+        except BlockingIOError:
+            return
+        except OSError:
+            acknowledgement = b""
+        if acknowledgement:
+            self.applied = frames.POSITION.unpack(acknowledgement)
+        else:
+            self._loop.remove_reader(self._sock.fileno())
+
+
+class Crew:
+    """All workers; `send` reaches each one that lives, and `whole` each one that starts."""
+
+    def __init__(self, sockets: list[list[socket.socket]], whole: Whole) -> None:
+        self._sockets = sockets
+        self._whole = whole
+        self._links: dict[int, Link] = {}
+        self._secret = os.urandom(16)
+
+    def send(self, change: frames.Transaction) -> None:
+        """Pass one transaction on to every worker."""
+        for link in self._links.values():
+            link.send(change)
+
+    async def run(self) -> None:
+        """Keep all workers running until cancelled, then end them."""
+        async with asyncio.TaskGroup() as group:
+            for index in range(len(self._sockets)):
+                group.create_task(self._keep(index))
+
+    async def _keep(self, index: int) -> None:
+        loop = asyncio.get_running_loop()
+        pause_s = _FIRST_PAUSE_S
+        while True:
+            started = loop.time()
+            try:
+                code: int | str = await self._work(index)
+            except OSError as error:  # no memory or process to spare right now
+                code = str(error)
+            if loop.time() - started > _STEADY_S:
+                pause_s = _FIRST_PAUSE_S
+            log.error("worker %d ended (%s): starting another", index, code)
+            await asyncio.sleep(pause_s)
+            pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
+
+    async def _work(self, index: int) -> int:
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with ours, theirs:
+            for end in (ours, theirs):
+                end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _BUFFER)
+            inherited = [theirs.fileno(), *(sock.fileno() for sock in self._sockets[index])]
+            command = (sys.executable, "-P", "-m", "lbctl_dns.worker", *map(str, inherited))
+            process = await asyncio.create_subprocess_exec(*command, pass_fds=inherited)
+            theirs.close()
+            link = self._links[index] = Link(ours, self._whole)
+            try:
+                link.start(self._secret)
+                log.info("worker %d started as process %d", index, process.pid)
+                return await process.wait()
+            finally:
+                del self._links[index]
+                link.close()
+                if process.returncode is None:
+                    process.terminate()
+                    await process.wait()

@@ -1,0 +1,168 @@
+"""From L4VirtualService objects to the names they publish. Pure.
+
+The leader decides what is published; here is only read which addresses a name has right now,
+and what to do when an object vanishes without having been withdrawn.
+"""
+
+import ipaddress
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from lbctl_dns import names, zone
+
+Json = Mapping[str, Any]
+
+_LIVE_PHASES = frozenset({"Serving", "Draining"})
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """One published host name."""
+
+    name: bytes
+    """Wire form."""
+    ttl_s: int
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What DNS needs to know of one L4VirtualService."""
+
+    rank: tuple[str, str]
+    """Creation time and UID: the older one has a disputed name."""
+    live: bool
+    """False once it is Withdrawn: it publishes nothing and may go."""
+    vips: frozenset[str]
+    """All its addresses, canonical."""
+    answers: tuple[zone.Address, ...]
+    """The addresses that names have now."""
+    hosts: tuple[Host, ...]
+    faults: tuple[str, ...]
+    """What was passed over, field and reason."""
+
+
+def slim(obj: dict[str, Any]) -> dict[str, Any]:
+    """Return only what `parse` reads, so that a cache of 10,000 objects stays small."""
+    kept = ("name", "uid", "resourceVersion", "creationTimestamp")
+    metadata, spec = obj.get("metadata") or {}, obj.get("spec") or {}
+    return {
+        "metadata": {key: metadata[key] for key in kept if key in metadata},
+        "spec": {key: spec[key] for key in ("phase", "vips", "names") if key in spec},
+    }
+
+
+def parse(obj: Json) -> Decision:
+    """Return the decision that an object states; parts that make no sense are faults in it."""
+    metadata, spec = obj.get("metadata") or {}, obj.get("spec") or {}
+    faults: list[str] = []
+    vips = list(_vips(spec.get("vips") or (), faults))
+    hosts = tuple(_hosts(spec.get("names") or (), faults))
+    return Decision(
+        rank=(str(metadata.get("creationTimestamp", "")), str(metadata.get("uid", ""))),
+        live=spec.get("phase", "Serving") in _LIVE_PHASES,
+        vips=frozenset(str(address) for address, _ in vips),
+        answers=tuple(_answers(vips)),
+        hosts=hosts,
+        faults=tuple(faults),
+    )
+
+
+def _vips(listed: Any, faults: list[str]) -> Iterator[tuple[zone.Address, str]]:
+    for index, vip in enumerate(listed):
+        try:
+            yield ipaddress.ip_address(vip["address"]), str(vip.get("role", "Current"))
+        except (KeyError, TypeError, ValueError) as error:
+            faults.append(f"spec.vips[{index}].address: {error}")
+
+
+def _answers(vips: list[tuple[zone.Address, str]]) -> Iterator[zone.Address]:
+    """Yield per family the incoming addresses, the current ones where none is incoming."""
+    for family in (4, 6):
+        by_role: dict[str, list[zone.Address]] = {}
+        for address, role in vips:
+            if address.version == family:
+                by_role.setdefault(role, []).append(address)
+        yield from by_role.get("Incoming") or by_role.get("Current", [])
+
+
+def _hosts(listed: Any, faults: list[str]) -> Iterator[Host]:
+    for index, entry in enumerate(listed):
+        try:
+            if entry.get("published"):
+                ttl_s = int(entry.get("ttlSeconds", 5))
+                yield Host(names.to_wire(entry["host"]), max(0, min(ttl_s, 2**31 - 1)))
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            faults.append(f"spec.names[{index}]: {error}")
+
+
+class Publications:
+    """Turns decisions, as they come and go, into changes of an Authority.
+
+    An object deleted while it was live is doubt (design decision 3): its names stay until it
+    comes back, or another object takes one of its addresses or names.
+    """
+
+    def __init__(self, authority: zone.Authority) -> None:
+        self.authority = authority
+        self._known: dict[str, Decision] = {}
+        self._held: dict[str, Decision] = {}
+
+    @property
+    def held(self) -> tuple[str, ...]:
+        """Return the owners whose objects are gone and whose names stay."""
+        return tuple(sorted(self._held))
+
+    def decided(self, owner: str, decision: Decision) -> zone.Change:
+        """Take the present decision about one owner; return what that changes in answers."""
+        before = self._known.get(owner)
+        self._known[owner] = decision
+        self._held.pop(owner, None)
+        changes = [self._drop(other) for other in self._must_yield(before, decision)]
+        changes.append(self.authority.publish(owner, self._claim(decision)))
+        return zone.merged(changes)
+
+    def deleted(self, owner: str) -> zone.Change:
+        """Take the news that an object is gone."""
+        last = self._known.pop(owner, None)
+        if last is None:
+            return zone.Change()
+        if last.live and self._claim(last) is not None:
+            self._held[owner] = last
+            return zone.Change()
+        return self.authority.publish(owner, None)
+
+    def let_go(self, owner: str) -> zone.Change:
+        """Drop the names of an object that is still gone; nothing happens when it came back."""
+        return self._drop(owner) if owner in self._held else zone.Change()
+
+    def _must_yield(self, before: Decision | None, now: Decision) -> list[str]:
+        if not now.live:
+            return []
+        new_vips = now.vips - (before.vips if before and before.live else frozenset())
+        hosts = {host.name for host in now.hosts}
+        return [
+            owner
+            for owner, held in self._held.items()
+            if held.vips & new_vips or hosts & {host.name for host in held.hosts}
+        ]
+
+    def _drop(self, owner: str) -> zone.Change:
+        del self._held[owner]
+        return self.authority.publish(owner, None)
+
+    def _claim(self, decision: Decision) -> zone.Claim | None:
+        sets = [
+            one
+            for host in decision.hosts
+            if self.authority.zone_of(host.name) is not None
+            for one in zone.addresses(host.name, host.ttl_s, decision.answers)
+        ]
+        return zone.Claim(decision.rank, tuple(sets)) if sets and decision.live else None
+
+
+def outside(authority: zone.Authority, decision: Decision) -> tuple[str, ...]:
+    """Return the published hosts that no zone of ours holds, for people."""
+    return tuple(
+        names.to_text(host.name) for host in decision.hosts if authority.zone_of(host.name) is None
+    )

@@ -1,0 +1,118 @@
+"""EDNS (RFC 6891) and its cookies (RFC 7873): what a query's OPT asks, what ours answers. Pure.
+
+The clock is an input: whoever reads packets calls `Clerk.tick` once per wake-up.
+"""
+
+import hashlib
+from dataclasses import dataclass
+
+PAYLOAD = 1232
+"""Largest UDP reply: fits an IPv6 path of 1280 bytes without fragments (DNS flag day 2020)."""
+
+_START = b"\0\0\x29"
+_FIXED = 11
+_COOKIE = 10
+_MAX_OPTIONS = 32
+"""More options than any client sends; bounds the work on a hostile packet."""
+_REMEMBERED = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """The OPT record of one query."""
+
+    payload: int
+    """UDP size the client can take, bytes; under 512 counts as 512."""
+    version: int
+    dnssec_ok: bool
+    cookie: bytes
+    """Client cookie, with a server cookie behind it or not; empty when not sent."""
+
+
+def parse(block: bytes) -> Asked | None:
+    """Return the OPT that `block` is, nothing before or after it; None when it is malformed."""
+    if len(block) < _FIXED or block[:3] != _START:
+        return None
+    if int.from_bytes(block[9:11]) != len(block) - _FIXED:
+        return None
+    cookie = _cookie_in(block)
+    if cookie is None:
+        return None
+    return Asked(int.from_bytes(block[3:5]), block[6], block[7] >= 0x80, cookie)
+
+
+def _cookie_in(block: bytes) -> bytes | None:
+    """Return the first cookie, empty when there is none; None when an option is malformed."""
+    cookie = b""
+    at = _FIXED
+    for _ in range(_MAX_OPTIONS):
+        if at == len(block):
+            return cookie
+        if at + 4 > len(block):
+            return None
+        code, length = int.from_bytes(block[at : at + 2]), int.from_bytes(block[at + 2 : at + 4])
+        at += 4 + length
+        if at > len(block):
+            return None
+        if code == _COOKIE:
+            if length != 8 and not 16 <= length <= 40:
+                return None
+            cookie = cookie or block[at - length : at]
+    return cookie if at == len(block) else None
+
+
+def render(dnssec_ok: bool = False, extended_rcode: int = 0, options: bytes = b"") -> bytes:
+    """Return our OPT record: version 0, DO as asked, no option of the client's."""
+    fixed = _START + PAYLOAD.to_bytes(2) + bytes((extended_rcode, 0, 0x80 * dnssec_ok, 0))
+    return fixed + len(options).to_bytes(2) + options
+
+
+_LONE_COOKIES = {23: b"\0\x0c\0\x0a\0\x08", 39: b"\0\x1c\0\x0a\0\x18"}
+"""By length of the OPT: what stands between its flags and a cookie that is the only option."""
+_OUR_COOKIE = b"\0\x0a\0\x18"
+_BEFORE_COOKIE = tuple(
+    render(dnssec_ok, options=bytes(28))[:11] + _OUR_COOKIE for dnssec_ok in (False, True)
+)
+
+
+class Clerk:
+    """Answers OPT records; remembers those without a cookie, which are few and repeat."""
+
+    __slots__ = ("_known", "_now_s", "_secret", "_stamp")
+
+    def __init__(self, secret: bytes) -> None:
+        self._secret = secret
+        self._known: dict[bytes, tuple[int, bytes]] = {}
+        self._now_s = -1
+        self.tick(0)
+
+    def tick(self, now_s: int) -> None:
+        """Set the Unix time that cookies are stamped with."""
+        if now_s != self._now_s:
+            # The layout of RFC 9018, with BLAKE2s for SipHash: only our secret's holders check it.
+            self._now_s, self._stamp = now_s, b"\x01\0\0\0" + now_s.to_bytes(4)
+
+    def opt(self, block: bytes, client: str) -> tuple[int, bytes] | None:
+        """Return the client's payload size and our OPT; None unless it is a sound version 0."""
+        known = self._known.get(block)
+        if known is not None:
+            return known
+        # What resolvers and dig send; parsing it step by step would cost more than the answer.
+        if block[9:15] == _LONE_COOKIES.get(len(block)) and block[:3] == _START and not block[6]:
+            before = _BEFORE_COOKIE[block[7] >> 7]
+            return block[3] << 8 | block[4], before + self._cookie(block[15:23], client)
+        asked = parse(block)
+        if asked is None or asked.version:
+            return None
+        if asked.cookie:
+            options = _OUR_COOKIE + self._cookie(asked.cookie[:8], client)
+            return asked.payload, render(asked.dnssec_ok, options=options)
+        if len(self._known) >= _REMEMBERED:
+            self._known.clear()
+        found = self._known[block] = asked.payload, render(asked.dnssec_ok)
+        return found
+
+    def _cookie(self, of_client: bytes, client: str) -> bytes:
+        start = of_client + self._stamp
+        proof = start + client.encode()
+        return start + hashlib.blake2s(proof, key=self._secret, digest_size=8).digest()

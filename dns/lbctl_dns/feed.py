@@ -1,0 +1,256 @@
+"""The feed process: watches L4VirtualServices (or reads zone files), keeps the workers current.
+
+The table outlives everything: a lost watch holds it, a restart serves it from disk until the API
+has been read. Only before a first complete read without a snapshot are denials SERVFAIL, because
+resolvers would remember an NXDOMAIN and ask another server after a SERVFAIL.
+"""
+
+import asyncio
+import logging
+import signal
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from lbctl.kube import client, config, reflector, resources, store
+from lbctl.kube.objects import Json
+from lbctl.model import errors
+from lbctl_dns import crew, decisions, frames, listening, names, records, snapshot, table, zone
+
+log = logging.getLogger(__name__)
+
+SAVE_EVERY_S = 2.0
+SERIAL_RESERVE = 5000
+"""More changes than happen between two snapshots: a restart goes on beyond them."""
+ABSENT_S = 30.0
+"""Time for the leader to make an object again that a whole list lacks; then its names go."""
+RESTORED = "restored from disk"
+"""The owner of what a snapshot held, until the API says more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How to run, apart from what to serve."""
+
+    places: tuple[listening.Place, ...]
+    workers: int
+    state_dir: Path | None
+    """Where the snapshot lies; None keeps none."""
+
+
+class Cache(store.Store):
+    """A Store that tells whether an object went by a watch event or is missing from a list."""
+
+    def __init__(self) -> None:
+        super().__init__(transform=decisions.slim)
+        self.listing = False
+
+    def replace(self, objects: Iterable[Json], resource_version: int) -> None:
+        """Take a whole list."""
+        self.listing = True
+        try:
+            super().replace(objects, resource_version)
+        finally:
+            self.listing = False
+
+
+class ClusterFeed:
+    """The published names of one cluster."""
+
+    def __init__(
+        self, zones: tuple[zone.Zone, ...], path: Path | None, *, absent_s: float = ABSENT_S
+    ) -> None:
+        first = zone.later_serial(0, int(time.time()))
+        self._authority = zone.Authority(zones, {one.origin: first for one in zones})
+        self._publications = decisions.Publications(self._authority)
+        self._path = path
+        self._absent_s = absent_s
+        self.cache = Cache()
+        """What the API says; feed it and everything follows."""
+        self.cache.subscribe(self._changed)
+        self._unsaved = asyncio.Event()
+        self._send: Callable[[frames.Transaction], None] = lambda _: None
+        self._complete = False
+        self._restored = False
+        self._restore()
+
+    def whole(self) -> frames.Transaction:
+        """Return everything that is published now."""
+        encoded = tuple(table.encode_all(self._authority.contents()))
+        return frames.Transaction(encoded, reset=True, loaded=self._complete or self._restored)
+
+    async def run(self, kubeconfig: Path | None, options: Options) -> None:
+        """Serve until cancelled."""
+        # First what may be misconfigured: with our sockets open, a predecessor's workers leave.
+        cluster = config.load(kubeconfig)
+        sockets = await listening.open_all(options.places, options.workers)
+        workers = crew.Crew(sockets, self.whole)
+        self._send = workers.send
+        try:
+            async with (
+                client.Client(cluster) as api,
+                asyncio.TaskGroup() as group,
+            ):
+                group.create_task(workers.run())
+                watch = reflector.Reflector(api, resources.L4_VIRTUAL_SERVICES, self.cache)
+                group.create_task(watch.run())
+                group.create_task(self.first_sync())
+                group.create_task(self._keep_saved())
+        finally:
+            self._save_last()
+
+    def _changed(self, change: store.Change) -> None:
+        """Take one change of the cache; before the first sync, `first_sync` reads it all."""
+        if not self._complete:
+            return
+        if change.new is None:
+            self._gone(change.key, missed=self.cache.listing)
+        else:
+            self._publish(self._decided(change.key, change.new), change.key)
+
+    def _gone(self, owner: str, *, missed: bool) -> None:
+        self._publish(self._publications.deleted(owner), owner)
+        if owner not in self._publications.held:
+            return
+        log.warning("deleted but not withdrawn: its names stay", extra={"key": _log_key(owner)})
+        if missed:
+            # The withdrawal probably fell into the gap between our watch and this list.
+            loop = asyncio.get_running_loop()
+            loop.call_later(self._absent_s, self._let_go, owner)
+
+    def _let_go(self, owner: str) -> None:
+        self._publish(self._publications.let_go(owner), owner)
+
+    async def first_sync(self) -> None:
+        """Replace what was restored by the first complete list, as one change."""
+        await self.cache.synced.wait()
+        before = {one.key: one for one in self._authority.contents()}
+        for obj in self.cache:
+            self._decided(str(obj["metadata"]["name"]), obj)
+        self._authority.publish(RESTORED, None)
+        after = {one.key: one for one in self._authority.contents()}
+        self._authority.raise_serials(zone.difference(before, after), int(time.time()))
+        self._complete = True
+        self._send(self.whole())
+        self._unsaved.set()
+        log.info("names of %d virtual services are served", len(self.cache))
+
+    def _decided(self, owner: str, obj: Json) -> zone.Change:
+        decision = decisions.parse(obj)
+        for fault in (*decision.faults, *decisions.outside(self._authority, decision)):
+            log.warning("not published: %s", fault, extra={"key": _log_key(owner)})
+        return self._publications.decided(owner, decision)
+
+    def _publish(self, change: zone.Change, owner: str) -> None:
+        if not change:
+            return
+        now = self._authority.raise_serials(change, int(time.time()))
+        upserts = tuple(table.encode(one) for one in now.upserts)
+        self._send(frames.Transaction(upserts, now.deletes))
+        self._unsaved.set()
+        log.info("%s", _described(now), extra={"key": _log_key(owner) if owner else ""})
+
+    def _restore(self) -> None:
+        try:
+            sets = snapshot.load(self._path) if self._path else None
+        except (snapshot.Damaged, frames.OutOfStep, OSError) as error:
+            log.error("no names from disk: %s", error)
+            return
+        if sets is None:
+            return
+        own = tuple(one for one in sets if self._authority.zone_of(one.name) is not None)
+        serials = self._authority.serials
+        for one in own:
+            if one.rtype == zone.SOA and one.name in serials:
+                serial = int.from_bytes(one.rdatas[0][-20:-16]) + SERIAL_RESERVE
+                serials[one.name] = zone.later_serial(serial, int(time.time()))
+        rest = tuple(one for one in own if one.rtype != zone.SOA)
+        # A rank after every real one: creation times are digits.
+        self._authority.publish(RESTORED, zone.Claim(("~", ""), rest))
+        # A zone that was added since is unknown: only a whole restoration may deny names.
+        self._restored = {one.name for one in own if one.rtype == zone.SOA} == serials.keys()
+        log.info("%d record sets from disk are served until the API is read", len(rest))
+
+    async def _keep_saved(self) -> None:
+        while self._path is not None:
+            await self._unsaved.wait()
+            self._unsaved.clear()
+            content = snapshot.render(self._authority.contents())
+            try:
+                await asyncio.to_thread(snapshot.save, self._path, content)
+            except OSError as error:
+                log.error("names are not saved: %s", error)
+            await asyncio.sleep(SAVE_EVERY_S)
+
+    def _save_last(self) -> None:
+        if self._path is not None and self._unsaved.is_set():
+            try:
+                snapshot.save(self._path, snapshot.render(self._authority.contents()))
+            except OSError as error:
+                log.error("names are not saved: %s", error)
+
+
+class FileFeed:
+    """Zone files, read again on SIGHUP; a file that does not parse leaves the old state."""
+
+    def __init__(self, files: dict[str, Path]) -> None:
+        self._files = files
+        self._contents = self._read()
+
+    def whole(self) -> frames.Transaction:
+        """Return everything that the files hold."""
+        return frames.Transaction(tuple(table.encode_all(self._contents)), reset=True)
+
+    async def run(self, options: Options) -> None:
+        """Serve until cancelled."""
+        sockets = await listening.open_all(options.places, options.workers)
+        workers = crew.Crew(sockets, self.whole)
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGHUP, self._reload, workers)
+        await workers.run()
+
+    def _reload(self, workers: crew.Crew) -> None:
+        try:
+            self._contents = self._read()
+        except errors.Misconfigured as error:
+            log.error("zones stay as they were: %s", error)
+            return
+        workers.send(self.whole())
+        log.info("zones read again")
+
+    def _read(self) -> tuple[zone.RecordSet, ...]:
+        zones, serials = [], {}
+        for origin, path in self._files.items():
+            try:
+                one, serial = records.parse_zone(path.read_text(), origin)
+            except (OSError, UnicodeDecodeError, records.MalformedZone) as error:
+                raise errors.Misconfigured(f"--zone {origin}={path}: {error}") from error
+            zones.append(one)
+            serials[one.origin] = serial
+        return zone.Authority(zones, serials).contents()
+
+
+def _log_key(owner: str) -> str:
+    namespace, _, name = owner.partition(".")
+    return f"L4LBService/{namespace}/{name}"
+
+
+def _described(change: zone.Change) -> str:
+    shown = [f"+{_set_text(*one.key)}" for one in change.upserts if one.rtype != zone.SOA]
+    gone = [f"-{_set_text(*key)}" for key in change.deletes]
+    serials = [
+        f"serial {int.from_bytes(one.rdatas[0][-20:-16])}"
+        for one in change.upserts
+        if one.rtype == zone.SOA
+    ]
+    listed = [*shown, *gone]
+    more = [f"and {len(listed) - 8} more"] if len(listed) > 8 else []
+    return " ".join([*listed[:8], *more, *serials])
+
+
+_TYPE_NAMES = {zone.A: "A", zone.AAAA: "AAAA", zone.NS: "NS", zone.CNAME: "CNAME"}
+
+
+def _set_text(name: bytes, rtype: int) -> str:
+    return f"{names.to_text(name)}/{_TYPE_NAMES.get(rtype, f'TYPE{rtype}')}"

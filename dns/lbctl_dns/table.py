@@ -1,0 +1,216 @@
+"""The table that queries are answered from: record sets encoded ahead of time. Pure.
+
+Each change costs its own size, never the table's. Names that exist only because something is
+below them (empty non-terminals, RFC 8020) are counted, so order of changes does not matter.
+"""
+
+import enum
+import functools
+import struct
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from lbctl_dns import names, zone
+
+OWNER_POINTER = b"\xc0\x0c"
+"""Compression pointer to the question's name: one encoded set fits any spelling of it."""
+FIXED = struct.Struct(">HHIH")
+"""Type, class, TTL, rdata length."""
+
+Heads = tuple[bytes, bytes, bytes, bytes]
+"""Bytes 2 to 12 of a reply, by index `RD + 2 * EDNS`."""
+Entry = tuple[Heads, bytes]
+SetsByName = dict[bytes, Entry]
+
+_FLAG_QR, _FLAG_AA, _FLAG_TC, _FLAG_RD = 0x80, 0x04, 0x02, 0x01
+
+
+class Role(enum.IntEnum):
+    """How a set takes part in answers (RFC 1034 §4.3.2)."""
+
+    DATA = 0
+    """Authoritative."""
+    CUT = 1
+    """NS below the apex: another server's zone starts here."""
+    GLUE = 2
+    """At or below a cut: only ever in the additional section of a referral."""
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """One record set as bytes for replies; each record starts with `OWNER_POINTER`."""
+
+    name: bytes
+    rtype: int
+    count: int
+    tail: bytes
+    role: Role = Role.DATA
+
+
+@dataclass(frozen=True, slots=True)
+class Denial:
+    """What a zone's apex adds to a negative answer: the SOA record behind its owner name."""
+
+    origin: bytes
+    rest: bytes
+    """Type to rdata, with the TTL of RFC 2308 §3."""
+
+
+@functools.lru_cache(maxsize=4096)
+def heads(rcode: int, counts: tuple[int, int, int], flags: int = _FLAG_AA) -> Heads:
+    """Return the reply heads for answer, authority and additional counts; EDNS adds its OPT."""
+    answers, authority, additional = counts
+    found = [
+        struct.pack(
+            ">BBHHHH", _FLAG_QR | flags | rd, rcode, 1, answers, authority, additional + edns
+        )
+        for edns in (0, 1)
+        for rd in (0, _FLAG_RD)
+    ]
+    return found[0], found[1], found[2], found[3]
+
+
+def truncated_heads() -> Heads:
+    """Return the heads of a reply that says: ask again over TCP."""
+    return heads(0, (0, 0, 0), _FLAG_AA | _FLAG_TC)
+
+
+def encode(records: zone.RecordSet, role: Role = Role.DATA) -> Encoded:
+    """Return a record set ready to be copied into replies."""
+    start = OWNER_POINTER + struct.pack(">HHI", records.rtype, 1, records.ttl_s)
+    tail = b"".join(start + struct.pack(">H", len(one)) + one for one in records.rdatas)
+    return Encoded(records.name, records.rtype, len(records.rdatas), tail, role)
+
+
+def encode_all(sets: Iterable[zone.RecordSet]) -> list[Encoded]:
+    """Encode whole zones: what is at or below a delegation gets its role from that."""
+    listed = list(sets)
+    origins = {one.name for one in listed if one.rtype == zone.SOA}
+    cuts = {one.name for one in listed if one.rtype == zone.NS} - origins
+    return [encode(one, _role(one, cuts, origins)) for one in listed]
+
+
+def _role(one: zone.RecordSet, cuts: set[bytes], origins: set[bytes]) -> Role:
+    if not cuts:
+        return Role.DATA
+    for name in names.lineage(one.name):
+        if name in cuts and not (name == one.name and one.rtype in {zone.NS, zone.DS}):
+            return Role.GLUE
+        if name in origins:
+            break
+    return Role.CUT if one.name in cuts and one.rtype == zone.NS else Role.DATA
+
+
+def records_of(tail: bytes) -> list[bytes]:
+    """Split an encoded tail into records without their owner pointer."""
+    found = []
+    start = 0
+    while start < len(tail):
+        end = start + 12 + int.from_bytes(tail[start + 10 : start + 12])
+        found.append(tail[start + 2 : end])
+        start = end
+    return found
+
+
+_TARGET_AT = {zone.NS: 0, zone.MX: 2, zone.SRV: 6}
+"""Where in the rdata the host name starts whose addresses go along (RFC 1034, 2782)."""
+
+
+def targets_of(one: Encoded) -> tuple[bytes, ...]:
+    """Return the host names whose addresses belong into the additional section."""
+    at = _TARGET_AT.get(one.rtype)
+    if at is None:
+        return ()
+    return tuple(record[FIXED.size + at :].lower() for record in records_of(one.tail))
+
+
+class Table:
+    """Everything one worker knows. `put` and `remove` keep it whole after each call."""
+
+    def __init__(self) -> None:
+        self.loaded = False
+        """False: what is here is right, what is not may be missing; denials are SERVFAIL."""
+        self.sets: dict[bytes, SetsByName] = {}
+        """By type and class as in the question, then by name: one lookup answers a query."""
+        self.linked: dict[bytes, dict[bytes, Encoded]] = {}
+        """The same for sets that bring other names' addresses along."""
+        self.aliases: dict[bytes, Encoded] = {}
+        self.cuts: dict[bytes, Encoded] = {}
+        self.glue: dict[zone.SetKey, Encoded] = {}
+        self.zones: dict[bytes, Denial] = {}
+        self.exists: dict[bytes, int] = {}
+        """Number of sets at or below a name, up to the root."""
+        self.wildcards = 0
+        """Number of sets with a label `*` in their name."""
+
+    @property
+    def simple(self) -> bool:
+        """Tell whether a miss is a plain denial: no wildcard, alias or cut anywhere."""
+        return not (self.wildcards or self.aliases or self.cuts)
+
+    def put(self, one: Encoded) -> None:
+        """Add a set, in the place of the one of the same name and type."""
+        self.remove(one.name, one.rtype)
+        self._count(one.name, 1)
+        if one.role is Role.CUT:
+            self.cuts[one.name] = one
+            return
+        if one.role is Role.GLUE:
+            self.glue[one.name, one.rtype] = one
+            return
+        question = _question(one.rtype)
+        if one.rtype in _TARGET_AT:
+            self.linked.setdefault(question, {})[one.name] = one
+        else:
+            entry = heads(0, (one.count, 0, 0)), one.tail
+            self.sets.setdefault(question, {})[one.name] = entry
+        if one.rtype == zone.CNAME:
+            self.aliases[one.name] = one
+        if one.rtype == zone.SOA:
+            self.zones[one.name] = _denial(one)
+
+    def remove(self, name: bytes, rtype: int) -> None:
+        """Take a set away; nothing happens when there is none."""
+        question = _question(rtype)
+        found = [
+            self.sets.get(question, {}).pop(name, None),
+            self.linked.get(question, {}).pop(name, None),
+            self.glue.pop((name, rtype), None),
+            self.cuts.pop(name, None) if rtype == zone.NS else None,
+        ]
+        if any(one is not None for one in found):
+            self._count(name, -1)
+        if rtype == zone.CNAME:
+            self.aliases.pop(name, None)
+        if rtype == zone.SOA:
+            self.zones.pop(name, None)
+
+    def _count(self, name: bytes, step: int) -> None:
+        if names.WILDCARD in name:  # also a.*.zone: it makes *.zone exist (RFC 4592 §2.2.2)
+            self.wildcards += step
+        for one in names.lineage(name):
+            count = self.exists.get(one, 0) + step
+            if count:
+                self.exists[one] = count
+            else:
+                del self.exists[one]
+
+
+@functools.lru_cache(maxsize=256)
+def _question(rtype: int) -> bytes:
+    return rtype.to_bytes(2) + zone.CLASS_IN
+
+
+def _denial(soa: Encoded) -> Denial:
+    rtype, rclass, ttl_s, length = FIXED.unpack_from(soa.tail, 2)
+    rdata = soa.tail[2 + FIXED.size :]
+    negative_ttl_s = min(ttl_s, int.from_bytes(rdata[-4:]))
+    return Denial(soa.name, FIXED.pack(rtype, rclass, negative_ttl_s, length) + rdata)
+
+
+def decode(one: Encoded) -> zone.RecordSet:
+    """Return the record set that `encode` was given."""
+    records = records_of(one.tail)
+    ttl_s = int.from_bytes(records[0][4:8])
+    rdatas = tuple(record[FIXED.size :] for record in records)
+    return zone.RecordSet(one.name, one.rtype, ttl_s, rdatas)
