@@ -59,6 +59,8 @@ class Reflector:
         return listed.resource_version
 
     async def _watch(self, version: str) -> None:
+        """Watch from one version on, until it is no longer kept; an outage is told once."""
+        broken = False
         while True:
             try:
                 async for event in self._api.watch(
@@ -66,9 +68,12 @@ class Reflector:
                 ):
                     self._store.apply(event.type, event.object)
                     version = event.object["metadata"]["resourceVersion"]
+                    broken = False
             except errors.Expired:
                 raise
             except errors.Retryable as error:
-                log.warning("watch of %s broke: %s", self._resource.plural, error)
+                if not broken:
+                    log.warning("watch of %s broke: %s", self._resource.plural, error)
+                broken = True
                 await asyncio.sleep(random.uniform(0, 1))  # noqa: S311
             await asyncio.sleep(PAUSE_S)

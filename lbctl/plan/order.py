@@ -159,6 +159,8 @@ def _begin_withdrawal(found: ObservedDecision, now: datetime.datetime) -> Plan:
 
 def _drain(found: ObservedDecision, now: datetime.datetime) -> Plan:
     current = found.virtual_service
+    if not current.drain_start:  # only a hand-made edit leaves it out: the TTL starts now
+        return _rephase(found, Phase.DRAINING, times.render(now))
     ttl_s = max((name.ttl_s for name in current.names), default=0)
     end = times.parse(current.drain_start) + datetime.timedelta(seconds=ttl_s)
     if now < end:
