@@ -4,6 +4,7 @@ import ipaddress
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Protocol
 
 from lbctl.kube import resources
 from lbctl.kube.objects import Json, name_of
@@ -22,6 +23,22 @@ log = logging.getLogger(__name__)
 NO_LEG = "NoLeg"
 
 
+class Linux(Protocol):
+    """The kernel of a router: see `lbctl_dataplane.backends.routes.LinuxRouter`."""
+
+    async def observe(self) -> kernel.Kernel:
+        """Return what is ours."""
+        ...
+
+    async def apply(self, wanted: kernel.Wanted, found: kernel.Kernel) -> int:
+        """Make it so; return the number of changes."""
+        ...
+
+    def let_through(self, device: str) -> None:
+        """Let answers from VIPs in by a leg's device."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Fabric:
     """What the Fabric object says to this router."""
@@ -35,7 +52,7 @@ class RouterRole:
     name = "router"
     backend = "linux"
 
-    def __init__(self, node: str, linux: kernel.LinuxRouter) -> None:
+    def __init__(self, node: str, linux: Linux) -> None:
         self._node = node
         self._linux = linux
         self._nodes = Store(transform=_trim)
@@ -90,7 +107,7 @@ class RouterRole:
     def _let_through(self, entries: routes.Entries) -> None:
         devices = {value.split()[-1] for key, value in entries.items() if key.kind == "route"}
         for device in devices - self._checked:
-            kernel.let_through(device)
+            self._linux.let_through(device)
         self._checked = devices
 
 

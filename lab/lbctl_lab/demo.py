@@ -107,8 +107,8 @@ def scale(steps: walk.Walk) -> None:
 def delete(steps: walk.Walk) -> None:
     """Nothing stays, and the address can be given again."""
     steps.say("Deleted: nothing is left anywhere")
-    address = steps.type("kubectl get service kuard -o jsonpath={.spec.clusterIP}{' '}"
-                         "{.status.loadBalancer.ingress[0].ip}", POOL).split()[1]  # fmt: skip
+    ingress = "-o jsonpath='{.status.loadBalancer.ingress[0].ip}'"
+    address = steps.type(f"kubectl get service kuard {ingress}", POOL).strip()
     steps.type("kubectl delete service kuard", "deleted")
     steps.type("kubectl get lbvs,ipallocations", "No resources found", within_s=5)
     for node in plan.nodes(2):

@@ -78,7 +78,7 @@ def specs(wanted: Sequence[plan.Node]) -> list[processes.Spec]:
     router = ("agent", "--role", "router", "--node", plan.ROUTER)
     return [
         _spec("controller", ("controller",)),
-        _spec("dns", ("dns", "serve", *listens)),
+        _spec("dns", ("dns", "serve", *listens, "--state-dir", str(HERE / "dns-state"))),
         *agents,
         _spec(f"agent-{plan.ROUTER}", router, plan.ROUTER),
     ]

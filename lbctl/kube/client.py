@@ -28,6 +28,8 @@ WATCH_SECONDS = 300
 WATCH_SILENCE_S = 120.0
 """A bookmark comes about every minute; a watch silent for longer is dead."""
 TOKEN_REREAD_S = 60.0
+FIELD_MANAGER = {"fieldManager": "lbctl"}
+"""Who wrote a field, in the object's managedFields."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,14 +98,15 @@ class Client:
 
     async def create(self, resource: Resource, body: Json, namespace: str | None = None) -> Json:
         """Create one object. Raises AlreadyExists."""
-        return await self._call("POST", resource.path(namespace), body=_typed(resource, body))
+        path = resource.path(namespace)
+        return await self._call("POST", path, body=_typed(resource, body), params=FIELD_MANAGER)
 
     async def replace(
         self, resource: Resource, body: Json, namespace: str | None = None, *, sub: str = ""
     ) -> Json:
         """Replace one object; with a resourceVersion in `body`, only that version (Conflict)."""
         path = resource.path(namespace, body["metadata"]["name"], sub)
-        return await self._call("PUT", path, body=_typed(resource, body))
+        return await self._call("PUT", path, body=_typed(resource, body), params=FIELD_MANAGER)
 
     async def patch(
         self,
@@ -117,7 +120,7 @@ class Client:
     ) -> Json:
         """Patch one object or its subresource; a resourceVersion in it makes it conditional."""
         path = resource.path(namespace, name, sub)
-        return await self._call("PATCH", path, body=body, content_type=kind)
+        return await self._call("PATCH", path, body=body, content_type=kind, params=FIELD_MANAGER)
 
     async def delete(
         self,

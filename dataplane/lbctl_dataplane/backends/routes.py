@@ -79,6 +79,21 @@ class LinuxRouter:
         await _forget_connections(wanted, found)
         return len(change.upserts) + len(change.deletes) + transaction.count("\n")
 
+    def let_through(self, device: str) -> None:
+        """Turn reverse-path filters off on a leg: answers come from VIPs: no route leads back."""
+        for scope in (device, "all"):
+            path = PROC_SYS_NET / "ipv4" / "conf" / scope / "rp_filter"
+            try:
+                if path.read_text().strip() == "0":
+                    continue
+                if scope == "all":
+                    log.error("net.ipv4.conf.all.rp_filter drops answers from VIPs: set it to 0")
+                else:
+                    path.write_text("0\n")
+                    log.warning("net.ipv4.conf.%s.rp_filter was on; turned off", device)
+            except OSError as error:
+                raise errors.Unavailable(f"{path}: {error.strerror}") from error
+
     async def _verify(self, wanted: Wanted, before: Kernel, touched: tuple[bool, bool]) -> None:
         entries, ruleset = before.entries, before.ruleset
         if touched[0]:
@@ -149,19 +164,3 @@ async def _drop_connections(filters: Iterable[tuple[str, str]]) -> None:
 
 def _family(address: str) -> str:
     return "ipv6" if ":" in address else "ipv4"
-
-
-def let_through(device: str) -> None:
-    """Turn reverse-path filters off on a leg: answers come from VIPs, which have no route back."""
-    for scope in (device, "all"):
-        path = PROC_SYS_NET / "ipv4" / "conf" / scope / "rp_filter"
-        try:
-            if path.read_text().strip() == "0":
-                continue
-            if scope == "all":
-                log.error("net.ipv4.conf.all.rp_filter drops answers from VIPs: set it to 0")
-            else:
-                path.write_text("0\n")
-                log.warning("net.ipv4.conf.%s.rp_filter was on; turned off", device)
-        except OSError as error:
-            raise errors.Unavailable(f"{path}: {error.strerror}") from error
