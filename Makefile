@@ -3,7 +3,7 @@ SHELL := /bin/bash
 BIN := .venv/bin
 STAGE := scripts/stage
 
-.PHONY: help setup check test demo lab down bench-vip requirements
+.PHONY: help setup check test demo lab down bench-vip image image-pins requirements
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -40,6 +40,17 @@ ROUNDS ?= 3
 bench-vip: setup ## From create to address, N Services, beside MetalLB
 	@$(BIN)/python tests/perf/bench_vip.py -n $(N) --rounds $(ROUNDS) $(if $(ENDPOINTS),--endpoints)
 
+image: setup ## Container images and bills of materials in dist/images, without an engine
+	@$(BIN)/lbctl lab image build
+
+image-pins: setup ## Pin the newest Debian packages of the images
+	@apt-get update -qq && $(BIN)/lbctl lab image pin
+
+PIN := $(BIN)/python -m uv pip compile --quiet --generate-hashes --no-emit-index-url --no-emit-find-links \
+	--no-header --python-version 3.11
+
 requirements: setup ## Pin again what pyproject.toml asks for
-	$(BIN)/python -m uv pip compile --quiet --upgrade --generate-hashes --no-emit-index-url --no-emit-find-links \
-		--no-header --python-version 3.11 --all-extras pyproject.toml -o requirements/dev.txt
+	$(PIN) --upgrade --all-extras pyproject.toml -o requirements/dev.txt
+	for part in controller agent dns; do \
+		$(PIN) --extra $$part -c requirements/dev.txt pyproject.toml -o requirements/$$part.txt || exit; done
+	echo hatchling | $(PIN) -c requirements/dev.txt - -o requirements/build.txt

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -129,7 +129,7 @@ class Bed:
 
     async def agent(self, node: str, role: str = "node") -> None:
         """Bring an agent to life that has programmed nothing yet."""
-        lease = {"metadata": {"name": f"lbctl-agent-{node}"}}
+        lease: Json = {"metadata": {"name": f"lbctl-agent-{node}"}}
         lease["spec"] = {"holderIdentity": node, "leaseDurationSeconds": 600, "renewTime": "now"}
         await self.api.create(resources.LEASES, lease, NAMESPACE)
         body = {"metadata": {"name": node}, "spec": {"role": role}}
@@ -151,6 +151,15 @@ class Bed:
         return app.run_controller(settings, self.kubeconfig)
 
 
+Body = Callable[[Bed], Coroutine[Any, Any, None]]
+Play = Callable[[Body], None]
+
+
+async def served(made: Bed, name: str = "kuard") -> None:
+    """Wait until a Service shows its address and its decision its state."""
+    await made.until(lambda: bool(made.ingress(name)) and made.state(name) is not None)
+
+
 @contextlib.asynccontextmanager
 async def bed(folder: Path) -> AsyncIterator[Bed]:
     """Serve an API without a controller."""
@@ -166,7 +175,7 @@ async def controlled(folder: Path, settings: Settings = SETTINGS) -> AsyncIterat
         assert not task.done(), "the controller ended by itself"
 
 
-def failed(tasks: list[asyncio.Future[Any]]) -> list[BaseException]:
+def failed(tasks: Sequence[asyncio.Future[Any]]) -> list[BaseException]:
     """Return what programs raised that have ended."""
     found = (task.exception() for task in tasks if task.done() and not task.cancelled())
     return [error for error in found if error is not None]

@@ -19,6 +19,7 @@ from lbctl.model import errors
 from lbctl_lab import binaries, certs, progress
 
 CRDS = Path(__file__).parents[1] / "charts" / "lbctl" / "crds"
+NAMESPACE = "lbctl-system"
 TOKEN = "contract"
 READY_S = 90.0
 """Far above the few seconds that it takes."""
@@ -114,8 +115,11 @@ def _define_ours(cluster: config.ClusterConfig, child: subprocess.Popen[bytes]) 
 
 
 @contextlib.contextmanager
-def kube_apiserver(folder: Path) -> Iterator[config.ClusterConfig]:
-    """Serve lbctl's resource types until the block ends; the programs are the lab's."""
+def kube_apiserver(folder: Path) -> Iterator[Path]:
+    """Serve lbctl's resource types until the block ends; return the administrator's kubeconfig.
+
+    The programs are the lab's.
+    """
     programs = binaries.built(binaries.KUBERNETES, progress.Progress())
     client, peer = (f"http://127.0.0.1:{_free_port()}" for _ in range(2))
     port = _free_port()
@@ -123,14 +127,16 @@ def kube_apiserver(folder: Path) -> Iterator[config.ClusterConfig]:
         _program(folder, *_etcd_argv(programs, folder, client, peer)),
         _program(folder, *_apiserver_argv(programs, folder, client, port)) as child,
     ):
-        cluster = _cluster(folder, port)
+        kubeconfig = _kubeconfig(folder, port)
+        cluster = config.load(kubeconfig)
         for namespace in ("default", "kube-system"):
             _until(cluster, f"/api/v1/namespaces/{namespace}", child)
         _define_ours(cluster, child)
-        yield cluster
+        _call(cluster, "/api/v1/namespaces", {"metadata": {"name": NAMESPACE}})
+        yield kubeconfig
 
 
-def _cluster(folder: Path, port: int) -> config.ClusterConfig:
+def _kubeconfig(folder: Path, port: int) -> Path:
     user = {"token": TOKEN}
     tree = {
         "current-context": "real",
@@ -148,4 +154,4 @@ def _cluster(folder: Path, port: int) -> config.ClusterConfig:
     }
     path = folder / "kubeconfig"
     path.write_text(json.dumps(tree))
-    return config.load(path)
+    return path

@@ -1,6 +1,7 @@
 """Write container images as OCI archives, byte for byte the same each time. Pure.
 
-An image here is one layer with a few files. Format: OCI image-spec v1 image layout in a tar.
+The lab's own images are one layer with a few files; those of lbctl have several (`layers.py`).
+Format: OCI image-spec v1 image layout in a tar.
 """
 
 import hashlib
@@ -13,6 +14,7 @@ from dataclasses import dataclass, field
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 CONFIG = "application/vnd.oci.image.config.v1+json"
 LAYER = "application/vnd.oci.image.layer.v1.tar"
+LAYER_GZIP = f"{LAYER}+gzip"
 NAME_ANNOTATION = "io.containerd.image.name"
 """What `ctr images import` names an image by; one index entry per name."""
 
@@ -26,6 +28,15 @@ class Image:
     entrypoint: tuple[str, ...]
     env: tuple[str, ...] = ()
     labels: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """A layer as it is stored, and the digest of its tar before compression."""
+
+    media_type: str
+    blob: bytes
+    diff_id: str
 
 
 def tar(files: Mapping[str, bytes]) -> bytes:
@@ -52,34 +63,35 @@ def _parents(name: str) -> list[str]:
 
 def archive(image: Image) -> bytes:
     """Return the OCI archive of an image for amd64 Linux."""
-    layer = tar(image.files)
-    config = _json(
-        {
-            "architecture": "amd64",
-            "os": "linux",
-            "config": {
-                "Entrypoint": image.entrypoint,
-                "Env": image.env,
-                "Labels": image.labels,
-            },
-            "rootfs": {"type": "layers", "diff_ids": [_digest(layer)]},
-        }
-    )
+    content = tar(image.files)
+    config = {"Entrypoint": image.entrypoint, "Env": image.env, "Labels": image.labels}
+    return assemble(image.names, {"config": config}, (Layer(LAYER, content, digest(content)),))
+
+
+def assemble(names: Sequence[str], config: Mapping[str, object], layers: Sequence[Layer]) -> bytes:
+    """Return the OCI archive of an image with these layers, lowest first, for amd64 Linux.
+
+    The configuration is all of OCI's but the platform and the layers' digests.
+    """
+    platform = {"architecture": "amd64", "os": "linux"}
+    rootfs = {"type": "layers", "diff_ids": [layer.diff_id for layer in layers]}
+    described = _json({**config, **platform, "rootfs": rootfs})
     manifest = _json(
         {
             "schemaVersion": 2,
             "mediaType": MANIFEST,
-            "config": _descriptor(CONFIG, config),
-            "layers": [_descriptor(LAYER, layer)],
+            "config": _descriptor(CONFIG, described),
+            "layers": [_descriptor(layer.media_type, layer.blob) for layer in layers],
         }
     )
-    blobs = {_blob_path(blob): blob for blob in (layer, config, manifest)}
+    blobs = (*(layer.blob for layer in layers), described, manifest)
     layout = _json({"imageLayoutVersion": "1.0.0"})
-    return tar({"oci-layout": layout, "index.json": _index(image.names, manifest), **blobs})
+    stored = {_blob_path(blob): blob for blob in blobs}
+    return tar({"oci-layout": layout, "index.json": _index(names, manifest), **stored})
 
 
 def _blob_path(blob: bytes) -> str:
-    return "blobs/" + _digest(blob).replace(":", "/")
+    return "blobs/" + digest(blob).replace(":", "/")
 
 
 def _index(names: Sequence[str], manifest: bytes) -> bytes:
@@ -89,10 +101,11 @@ def _index(names: Sequence[str], manifest: bytes) -> bytes:
 
 
 def _descriptor(media_type: str, blob: bytes) -> dict[str, object]:
-    return {"mediaType": media_type, "digest": _digest(blob), "size": len(blob)}
+    return {"mediaType": media_type, "digest": digest(blob), "size": len(blob)}
 
 
-def _digest(blob: bytes) -> str:
+def digest(blob: bytes) -> str:
+    """Return the name of a blob: `sha256:` and 64 hex digits."""
     return f"sha256:{hashlib.sha256(blob).hexdigest()}"
 
 

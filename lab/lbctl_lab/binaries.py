@@ -50,8 +50,13 @@ KUBERNETES = Origin(
 )
 COREDNS = Origin("coredns")
 ECHO = Origin("echo", target="./cmd/...")
+HELM = Origin(
+    "helm",
+    stamps=("helm.sh/helm/v4/internal/version.version",),
+    stamp_module="helm.sh/helm/v4",
+)
 METALLB = Origin("metallb")
-NEEDED = (KUBERNETES, COREDNS, ECHO)
+NEEDED = (KUBERNETES, COREDNS, ECHO, HELM)
 """What `up` needs; the others are for benchmarks and built when asked for by name."""
 ORIGINS = {origin.name: origin for origin in (*NEEDED, METALLB)}
 

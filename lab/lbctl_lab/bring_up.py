@@ -53,6 +53,7 @@ class Programs:
     kubernetes: Path
     coredns: Path
     echo: Path
+    helm: Path
 
 
 def preflight() -> None:
@@ -74,6 +75,7 @@ def build(shown: progress.Progress) -> Programs:
         binaries.built(binaries.KUBERNETES, shown),
         binaries.built(binaries.COREDNS, shown),
         binaries.built(binaries.ECHO, shown),
+        binaries.built(binaries.HELM, shown),
     )
 
 
@@ -120,12 +122,19 @@ def coredns_manifest() -> str:
 
 def _write_files(wanted: Sequence[plan.Node], programs: Programs) -> None:
     credentials.make(wanted)
-    controlplane.tools().symlink_to(programs.kubernetes)
+    _link_tools(programs)
     # Readable by anyone: the client's commands and the pods' resolvers read them.
     state.write(state.ROOT / "client.resolv.conf", f"nameserver {plan.DNS_V4}\n", mode=0o644)
     state.write(state.ROOT / "pods.resolv.conf", "nameserver 127.0.0.1\n", mode=0o644)
     for node in wanted:
         nodes.write_configs(node)
+
+
+def _link_tools(programs: Programs) -> None:
+    controlplane.tools().mkdir(parents=True)
+    for folder in (programs.kubernetes, programs.helm):
+        for program in folder.iterdir():
+            (controlplane.tools() / program.name).symlink_to(program)
 
 
 def _start_nodes(wanted: Sequence[plan.Node], programs: Programs) -> None:

@@ -12,6 +12,7 @@ from lbctl_lab import (
     bring_up,
     deploy,
     errors,
+    image_commands,
     images,
     places,
     plan,
@@ -37,6 +38,9 @@ class _Group(click.Group):
 @click.group(cls=_Group)
 def lab() -> None:
     """Run a real Kubernetes cluster on this machine, with lbctl on it."""
+
+
+lab.add_command(image_commands.image)
 
 
 @lab.command()

@@ -102,7 +102,7 @@ def kubectl(*words: str, text: str | None = None, timeout_s: float = 60.0) -> st
 
 
 def tools() -> Path:
-    """Return the folder of the lab that people put on PATH (a link to the built programs)."""
+    """Return the folder of the lab that people put on PATH (links to the built programs)."""
     return state.ROOT / "bin"
 
 

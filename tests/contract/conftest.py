@@ -1,15 +1,34 @@
 """Real counterparts of the fakes, started once per session."""
 
+import itertools
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+import api_builders
 import real_api as real_api_server
-from lbctl.kube.config import ClusterConfig
+from lbctl.kube import config
+
+NUMBERS = itertools.count(1)
 
 
 @pytest.fixture(scope="session")
-def real_api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClusterConfig]:
-    """A kube-apiserver with lbctl's resource types; nothing else runs on that cluster."""
-    with real_api_server.kube_apiserver(tmp_path_factory.mktemp("kube-apiserver")) as cluster:
-        yield cluster
+def real_api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The kubeconfig of a kube-apiserver with lbctl's types; nothing else runs on that cluster."""
+    with real_api_server.kube_apiserver(tmp_path_factory.mktemp("kube-apiserver")) as kubeconfig:
+        yield kubeconfig
+
+
+@pytest.fixture(params=["fake", pytest.param("real", marks=pytest.mark.root)])
+def ask(request: pytest.FixtureRequest) -> api_builders.Ask:
+    """Run the body of a test with a client of one of the two API servers."""
+    kubeconfig = request.getfixturevalue("real_api") if request.param == "real" else None
+    cluster = config.load(kubeconfig) if kubeconfig else None
+    return lambda body: api_builders.ask(body, cluster)
+
+
+@pytest.fixture
+def name() -> str:
+    """A name that no other test of this session uses."""
+    return f"thing-{next(NUMBERS)}"

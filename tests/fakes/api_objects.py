@@ -1,6 +1,6 @@
 """What an API server keeps, and the rules by which it changes: versions, finalizers, conflicts.
 
-Holds exactly what lbctl relies on; `tests/contract/test_api_server.py` runs against this and the
+Holds exactly what lbctl relies on; `tests/contract/test_api_*.py` runs against this and the
 real kube-apiserver.
 """
 
@@ -147,6 +147,13 @@ class Objects:
             return old
         old["metadata"]["deletionTimestamp"] = "2026-11-21T12:00:00Z"
         return self._keep(rules, place, old, "delete")
+
+    def deny(self, rules: Rules, place: Place) -> None:
+        """Tell watches that an object is gone which is there: what a restored etcd may do."""
+        told = self.get(rules, place)
+        self.version += 1
+        told["metadata"]["resourceVersion"] = str(self.version)
+        self._tell(rules, "DELETED", told, told)
 
     def compact(self) -> None:
         """Forget the past: watches from before now are refused."""

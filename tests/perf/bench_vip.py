@@ -204,8 +204,8 @@ class MetalLB:
     def stop(self) -> None:
         """End the controller."""
         if self._process is not None:
-            self._process.terminate()
-            self._process.wait(10)
+            self._process.kill()  # asked to end, it takes half a minute
+            self._process.wait()
 
 
 class Lbctl:

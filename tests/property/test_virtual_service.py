@@ -2,7 +2,7 @@
 
 import json
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from lbctl.model.virtual_service import (
@@ -57,7 +57,6 @@ def test_what_is_rendered_parses_to_the_same(wanted: VirtualService) -> None:
     assert parse_virtual_service(json.loads(sent)) == wanted
 
 
-@settings(max_examples=50)
 @given(one=VIRTUAL_SERVICES, other=VIRTUAL_SERVICES)
 def test_different_decisions_never_look_the_same(
     one: VirtualService, other: VirtualService

@@ -19,12 +19,15 @@ QUICK = LockTimes(duration_s=1.0, renew_s=0.01)
 Body = Callable[[api_server.ApiServer, Client], Coroutine[Any, Any, None]]
 
 
-def play(body: Body) -> None:
+def play(
+    body: Body,
+    loop_factory: Callable[[], asyncio.AbstractEventLoop] = asyncio.new_event_loop,
+) -> None:
     async def within() -> None:
         async with api_server.serving() as fake, Client(fake.cluster) as api:
             await body(fake, api)
 
-    event_loops.run(within())
+    event_loops.run(within(), loop_factory)
 
 
 def lock(api: Client, who: str, times: LockTimes = QUICK) -> Lock:
@@ -72,7 +75,7 @@ def test_a_lock_whose_holder_is_silent_is_taken_over_after_its_duration() -> Non
         await second.acquire()
         assert spec(fake)["holderIdentity"] == "b"
 
-    play(body)
+    play(body, event_loops.Hurried)
 
 
 def test_a_holder_that_renews_is_not_overtaken() -> None:

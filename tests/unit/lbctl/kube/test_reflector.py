@@ -49,7 +49,7 @@ def play(
             async with event_loops.running(reflector.run()):
                 await body(bed)
 
-    event_loops.run(within())
+    event_loops.run(within(), event_loops.Hurried)
 
 
 def test_what_was_there_and_what_comes_and_goes_is_followed() -> None:

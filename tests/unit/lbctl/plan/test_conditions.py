@@ -132,6 +132,12 @@ def test_a_pod_with_two_addresses_is_one_member() -> None:
     assert (found.members_up, found.members_total) == (1, 1)
 
 
+def test_members_of_an_ipv6_service_are_counted_by_ipv6() -> None:
+    pods = builders.endpoint_slice(builders.endpoint("fd00::1"), builders.endpoint("fd00::2"))
+    found = status(serving("2001:db8::1", slices=(pods,)))
+    assert (found.members_up, found.members_total) == (2, 2)
+
+
 def test_members_of_a_service_that_is_gone_are_counted_by_ipv4() -> None:
     view = dataclasses.replace(serving(slices=(READY,)), service=None)
     assert status(view).members_total == 2

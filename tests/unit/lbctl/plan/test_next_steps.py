@@ -214,6 +214,13 @@ def test_draining_lasts_for_the_names_ttl() -> None:
     assert step.wanted.drain_start == "2026-11-21T12:00:00Z"
 
 
+def test_draining_without_a_start_starts_now() -> None:
+    (step,) = plan(leaving_told(Phase.DRAINING)).steps
+    assert isinstance(step, steps.WriteDecision)
+    assert step.wanted.phase is Phase.DRAINING
+    assert step.wanted.drain_start == "2026-11-21T12:00:00.000000Z"
+
+
 def test_draining_without_names_takes_no_time() -> None:
     view = leaving_told(Phase.DRAINING, drain_start="2026-11-21T12:00:00Z", names=())
     assert kinds(view) == ["WriteDecision"]

@@ -1,0 +1,138 @@
+"""The controller's walk on a real API server: its writes pass schemas, defaults and validation.
+
+The same walk on the API server in memory is `tests/unit/lbctl/engine`.
+"""
+
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import pytest
+
+import api_builders
+import controller_bed
+import event_loops
+from lbctl import app
+from lbctl.kube import config, resources
+from lbctl.kube.client import Client
+from lbctl.kube.objects import Json
+from lbctl.kube.resources import Resource
+from lbctl.model import errors
+from lbctl.settings import AddressPoolSettings
+from lbctl.translate.service import FINALIZER
+
+pytestmark = pytest.mark.root
+# The contract of the API leaves Services behind on that server: there is room for all of them.
+POOLS = (AddressPoolSettings(name="default", addresses=("198.51.100.0/24", "2001:db8::/112")),)
+SETTINGS = controller_bed.SETTINGS.model_copy(update={"address_pools": POOLS})
+True_ = Callable[[Json | None], bool]
+
+
+async def until(api: Client, resource: Resource, name: str, true: True_) -> Json | None:
+    """Wait until something holds for an object (None while it does not exist); return it."""
+    namespace = "default" if resource.namespaced else None
+    listed = await api.list(resource, namespace)
+    obj = next((entry for entry in listed.items if entry["metadata"]["name"] == name), None)
+    if true(obj):
+        return obj
+    watch = api.watch(resource, listed.resource_version, namespace)
+    async with contextlib.aclosing(watch) as changes:
+        async for event in changes:
+            if event.type == "BOOKMARK" or event.object["metadata"]["name"] != name:
+                continue
+            obj = None if event.type == "DELETED" else event.object
+            if true(obj):
+                return obj
+    raise AssertionError(f"the watch of {resource.plural} ended")
+
+
+def is_shown(obj: Json | None) -> bool:
+    return bool(obj and obj["status"].get("loadBalancer", {}).get("ingress"))
+
+
+def state_is(state: str) -> True_:
+    return lambda obj: bool(obj and (obj.get("status") or {}).get("state") == state)
+
+
+@contextlib.asynccontextmanager
+async def controlled(kubeconfig: Path) -> AsyncIterator[Client]:
+    program = app.run_controller(SETTINGS, kubeconfig)
+    async with Client(config.load(kubeconfig)) as api, event_loops.running(program):
+        yield api
+
+
+async def slices(api: Client, name: str) -> None:
+    body = {
+        "metadata": {"name": f"{name}-abc", "labels": {"kubernetes.io/service-name": name}},
+        "addressType": "IPv4",
+        "endpoints": [{"addresses": ["10.244.1.1"], "conditions": {"ready": True}}],
+        "ports": [{"name": "", "port": 8080, "protocol": "TCP"}],
+    }
+    await api.create(resources.ENDPOINT_SLICES, body, "default")
+
+
+def test_a_service_is_born_served_and_gone_without_a_trace(real_api: Path, name: str) -> None:
+    async def body() -> None:
+        async with controlled(real_api) as api:
+            await slices(api, name)
+            await api.create(resources.SERVICES, api_builders.service(name), "default")
+            service = await until(api, resources.SERVICES, name, is_shown)
+            assert service is not None
+            assert FINALIZER in service["metadata"]["finalizers"]
+            (ingress,) = service["status"]["loadBalancer"]["ingress"]
+            decision = await until(
+                api, resources.L4_VIRTUAL_SERVICES, f"default.{name}", state_is("Down")
+            )
+            assert decision is not None
+            assert decision["spec"]["vips"][0]["address"] == ingress["ip"]
+            assert decision["spec"]["names"][0]["published"] is True
+            assert decision["status"]["members"] == "1/1"
+            allocation = decision["spec"]["vips"][0]["allocation"]["name"]
+            await api.delete(resources.SERVICES, name, "default")
+            await until(api, resources.SERVICES, name, lambda obj: obj is None)
+            for resource, gone in (
+                (resources.L4_VIRTUAL_SERVICES, f"default.{name}"),
+                (resources.IP_ALLOCATIONS, allocation),
+            ):
+                with pytest.raises(errors.NotFound):
+                    await api.get(resource, gone)
+
+    event_loops.run(body())
+
+
+def test_a_service_that_changes_its_type_is_let_go(real_api: Path, name: str) -> None:
+    async def body() -> None:
+        async with controlled(real_api) as api:
+            await api.create(resources.SERVICES, api_builders.service(name), "default")
+            await until(api, resources.SERVICES, name, is_shown)
+            spec = {"type": "ClusterIP", "allocateLoadBalancerNodePorts": None}
+            await api.patch(resources.SERVICES, name, {"spec": spec}, "default")
+            clean = await until(
+                api,
+                resources.SERVICES,
+                name,
+                lambda obj: bool(obj and not obj["status"].get("conditions")),
+            )
+            assert clean is not None
+            assert FINALIZER not in clean["metadata"].get("finalizers", [])
+
+    event_loops.run(body())
+
+
+def test_an_address_that_cannot_be_had_is_told(real_api: Path, name: str) -> None:
+    async def body() -> None:
+        async with controlled(real_api) as api:
+            obj = api_builders.service(name, loadBalancerIP="203.0.113.1")
+            await api.create(resources.SERVICES, obj, "default")
+            told = await until(
+                api,
+                resources.SERVICES,
+                name,
+                lambda obj: bool(obj and obj["status"].get("conditions")),
+            )
+            assert told is not None
+            assert [entry["reason"] for entry in told["status"]["conditions"]] == [
+                "AddressNotInPool"
+            ]
+
+    event_loops.run(body())
