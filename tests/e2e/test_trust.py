@@ -3,9 +3,9 @@
 import time
 
 import pytest
-from service_lab import Kuard, client, dig, requests, url
 
 from lab_commands import eventually, lab
+from service_lab import Kuard, client, dig, requests, url
 
 pytestmark = [pytest.mark.lab, pytest.mark.usefixtures("lab")]
 CAUGHT_UP_S = 10.0

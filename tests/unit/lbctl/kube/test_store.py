@@ -114,10 +114,11 @@ def test_the_answer_to_our_own_write_counts_ahead_of_the_watch() -> None:
     assert seen == [("a", None, 5), ("a", 5, 7)]
 
 
-def test_an_answer_that_the_watch_has_overtaken_is_dropped() -> None:
+@pytest.mark.parametrize("version", [8, 9])
+def test_an_answer_that_the_watch_has_overtaken_is_dropped(version: int) -> None:
     store = Store()
     store.replace([], 9)
-    store.wrote(thing("a", 8))
+    store.wrote(thing("a", version))
     assert store.get("a") is None
 
 

@@ -80,6 +80,16 @@ def test_an_address_in_two_slices_has_its_better_state_and_all_ports() -> None:
     assert [number for _, _, number in found.ports] == [8080, 9090]
 
 
+@pytest.mark.parametrize("turn", [1, -1])
+def test_of_two_states_that_are_not_ready_the_serving_one_counts(turn: int) -> None:
+    sick = builders.endpoint_slice(builders.endpoint("10.244.1.1", ready=False, serving=False))
+    leaving = builders.endpoint_slice(
+        builders.endpoint("10.244.1.1", ready=False, serving=True, terminating=True)
+    )
+    (found,) = parse_endpoints([sick, leaving][::turn])
+    assert (found.serving, found.terminating) == (True, True)
+
+
 def test_endpoints_are_sorted_by_family_and_number() -> None:
     texts = ["2001:db8::1", "10.244.1.10", "10.244.1.9"]
     found = parse_endpoints([builders.endpoint_slice(*map(builders.endpoint, texts))])
