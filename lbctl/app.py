@@ -4,64 +4,186 @@ import asyncio
 import logging
 import secrets
 import socket
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 
-from lbctl.engine import events, executor, loop, snapshot
+from lbctl.engine import events, executor, loop, snapshot, withdrawal
 from lbctl.engine.caches import Caches
 from lbctl.engine.liveness import Liveness
 from lbctl.ipam.ranges import parse_pool
 from lbctl.kube import client, config
 from lbctl.kube.leases import Lock, LockTimes
+from lbctl.model.errors import Misconfigured
 from lbctl.plan.view import Naming
+from lbctl.runtime import reload
 from lbctl.settings import Settings
+from lbctl.translate.namespaces import Requirement, Scope
 from lbctl.translate.service import Ownership
 
 log = logging.getLogger(__name__)
 
 
-async def run_controller(settings: Settings, kubeconfig: Path | None) -> None:
-    """Watch, wait for the Lease, decide while it is held; returns only by cancellation."""
+class Controller:
+    """All rooms of one controller process, wired."""
+
+    def __init__(self, settings: Settings, api: client.Client) -> None:
+        self.settings = settings
+        self.api = api
+        self.known = Caches()
+        self.recorder = events.Recorder(api)
+        self.lock = _lock(settings, api)
+        liveness = Liveness()
+        self.known.leases.subscribe(liveness.seen)
+        self._snapshots = snapshot.Snapshots(self.known, liveness, rules_of(settings))
+        self._executor = executor.Executor(api, self.known, self.recorder, settings.controller)
+        self.decisions = loop.Loop(api, self.known, self._snapshots, self._executor)
+        liveness.subscribe(self.decisions.everything)
+
+    def apply(self, settings: Settings) -> None:
+        """Let new settings count from now on; what they change is decided again."""
+        self._snapshots.rules = rules_of(settings)
+        self._executor.fabric_names = settings.controller
+        self.recorder.normal = settings.lbctl.enable_events
+        self.settings = settings
+        if settings.lbctl.delete_config == "dryRun":
+            log.info("deleteConfig: %s", withdrawal.dry_run(self.known))
+        self.decisions.everything()
+
+    async def follow(self) -> None:
+        """Decide whenever this process leads; returns only by cancellation."""
+        self.decisions.listen()
+        await lead(self.lock, self._work)
+
+    async def _work(self) -> None:
+        """Decide, look at everything now and then, report on a withdrawal if there is one."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self.decisions.run())
+            group.create_task(self._full_sync())
+            group.create_task(self._report_withdrawal())
+
+    async def _full_sync(self) -> None:
+        last = asyncio.get_running_loop().time()
+        while True:
+            await asyncio.sleep(1)
+            now, period_s = (
+                asyncio.get_running_loop().time(),
+                self.settings.lbctl.full_sync_frequency,
+            )
+            if period_s and now - last >= period_s:
+                last = now
+                self.decisions.everything()
+
+    async def _report_withdrawal(self) -> None:
+        reported = False
+        while True:
+            stopped = self.settings.lbctl.delete_config == "true"
+            if stopped and not reported:
+                lease = self.settings.lease
+                await withdrawal.until_done(self.api, self.known, (lease.namespace, lease.name))
+            reported = stopped
+            await asyncio.sleep(1)
+
+
+async def run_controller(
+    settings: Settings, kubeconfig: Path | None, config_path: Path | None = None
+) -> None:
+    """Watch, wait for the Lease, decide while it is held; returns only by cancellation.
+
+    Changes of the settings file at `config_path` take effect while running.
+    """
     async with client.Client(config.load(kubeconfig)) as api:
-        known = Caches()
-        recorder = events.Recorder(api)
-        decisions = _wire(settings, api, known, recorder)
-        lock = _lock(settings, api)
+        controller = Controller(settings, api)
         try:
             async with asyncio.TaskGroup() as group:
-                known.feed(api, group, settings.lease.namespace)
-                group.create_task(recorder.run())
-                await known.synced()
-                decisions.listen()
-                await lead(lock, decisions)
+                controller.known.feed(api, group, settings.lease.namespace)
+                group.create_task(controller.recorder.run())
+                await controller.known.synced()
+                controller.apply(settings)
+                group.create_task(reload.follow(config_path, settings, controller.apply))
+                await controller.follow()
         finally:
-            await asyncio.shield(lock.release())
+            await asyncio.shield(controller.lock.release())
 
 
-def _wire(
-    settings: Settings, api: client.Client, known: Caches, recorder: events.Recorder
-) -> loop.Loop:
-    liveness = Liveness()
-    known.leases.subscribe(liveness.seen)
-    snapshots = snapshot.Snapshots(known, liveness, rules_of(settings))
-    acts = executor.Executor(api, known, recorder, settings.tenant)
-    decisions = loop.Loop(api, known, snapshots, acts)
-    liveness.subscribe(decisions.everything)
-    return decisions
+async def run_uninstall(
+    settings: Settings, kubeconfig: Path | None, *, dry_run: bool, deployment: str
+) -> None:
+    """Withdraw everything lbctl made and return when nothing is left.
+
+    `deployment` names the controller's Deployment in the Lease's namespace; it is scaled to zero
+    first, because only one may decide. Agents and DNS must still run: they acknowledge.
+    """
+    everything = settings.lbctl.model_copy(update={"delete_config": "true"})
+    settings = settings.model_copy(update={"lbctl": everything})
+    async with client.Client(config.load(kubeconfig)) as api:
+        controller = Controller(settings, api)
+        try:
+            async with asyncio.TaskGroup() as group:
+                controller.known.feed(api, group, settings.lease.namespace)
+                await controller.known.synced()
+                print(f"uninstall: {withdrawal.dry_run(controller.known)}", flush=True)
+                if not dry_run:
+                    await _scale_to_zero(api, settings.lease.namespace, deployment)
+                    await _withdraw(controller, group)
+                raise _Finished
+        except* _Finished:
+            pass
+        finally:
+            await asyncio.shield(controller.lock.release())
+
+
+class _Finished(Exception):
+    pass
+
+
+async def _withdraw(controller: Controller, group: asyncio.TaskGroup) -> None:
+    await controller.lock.acquire()
+    controller.decisions.listen()
+    group.create_task(controller.lock.keep())
+    group.create_task(controller.decisions.run())
+    lease = controller.settings.lease
+    await withdrawal.until_done(controller.api, controller.known, (lease.namespace, lease.name))
+
+
+async def _scale_to_zero(api: client.Client, namespace: str, deployment: str) -> None:
+    if not deployment:
+        return
+    path = f"/apis/apps/v1/namespaces/{namespace}/deployments/{deployment}/scale"
+    found = await api.raw("GET", path)
+    found["spec"]["replicas"] = 0
+    await api.raw("PUT", path, body=found)
 
 
 def rules_of(settings: Settings) -> snapshot.Rules:
-    """Return what decisions depend on, from the settings."""
-    names = settings.nameservice
+    """Return what decisions depend on, from the settings. Raises Misconfigured."""
+    try:
+        pools = [parse_pool(name, addresses) for name, addresses in settings.pools]
+    except ValueError as error:
+        raise Misconfigured(f"addressPools: {error}") from error
     return snapshot.Rules(
-        pools=[parse_pool(pool.name, pool.addresses) for pool in settings.address_pools],
-        ownership=Ownership(settings.services.load_balancer_class, settings.services.default_class),
+        pools=pools,
+        ownership=Ownership(settings.l4.load_balancer_class, settings.l4.default_lb_controller),
         naming=Naming(
-            cluster=settings.cluster_name,
-            subdomain=names.subdomains[0] if names.subdomains else "",
-            ttl_s=names.ttl,
-            empty_grace_s=names.empty_grace,
+            cluster=settings.lbctl.cluster_name,
+            subdomain=settings.domain,
+            ttl_s=settings.nameservice.ttl,
+            empty_grace_s=settings.nameservice.empty_grace,
+            flat=settings.l4.auto_fqdn == "flat",
         ),
+        scope=_scope(settings),
+        stopped=settings.lbctl.delete_config == "true",
     )
+
+
+def _scope(settings: Settings) -> Scope:
+    selector = settings.lbctl.namespace_selector
+    wanted = [
+        Requirement(entry.key, entry.operator, frozenset(entry.values))
+        for entry in selector.match_expressions
+    ]
+    if selector.label_key:
+        wanted.append(Requirement(selector.label_key, "In", frozenset({selector.label_value})))
+    return Scope(tuple(wanted), frozenset(settings.lbctl.blocked_namespace_list))
 
 
 def _lock(settings: Settings, api: client.Client) -> Lock:
@@ -71,12 +193,12 @@ def _lock(settings: Settings, api: client.Client) -> Lock:
     return Lock(api, place, identity, times)
 
 
-async def lead(lock: Lock, decisions: loop.Loop) -> None:
+async def lead(lock: Lock, work: Callable[[], Coroutine[None, None, None]]) -> None:
     """Decide whenever the Lease is ours, and at no other time; raises what deciding raises."""
     while True:
         await lock.acquire()
         log.info("this process leads")
-        working = asyncio.ensure_future(decisions.run())
+        working = asyncio.ensure_future(work())
         keeping = asyncio.ensure_future(lock.keep())
         try:
             await asyncio.wait((working, keeping), return_when=asyncio.FIRST_COMPLETED)

@@ -42,7 +42,29 @@ def controller(config: Path | None, kubeconfig: Path | None) -> None:
     from lbctl import app
     from lbctl.runtime import program
 
-    raise SystemExit(program.start(config, lambda tree: app.run_controller(tree, kubeconfig)))
+    raise SystemExit(
+        program.start(config, lambda tree: app.run_controller(tree, kubeconfig, config))
+    )
+
+
+@main.command()
+@config_option
+@kubeconfig_option
+@click.option("--dry-run", is_flag=True, help="Only say what would be withdrawn.")
+@click.option("--deployment", default="", help="The controller's Deployment, scaled to 0 first.")
+def uninstall(config: Path | None, kubeconfig: Path | None, dry_run: bool, deployment: str) -> None:
+    """Withdraw every address, name and rule that lbctl made; returns when nothing is left."""
+    from lbctl import app
+    from lbctl.runtime import program
+
+    raise SystemExit(
+        program.start(
+            config,
+            lambda tree: app.run_uninstall(
+                tree, kubeconfig, dry_run=dry_run, deployment=deployment
+            ),
+        )
+    )
 
 
 @main.group(name="config")

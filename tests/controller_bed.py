@@ -18,7 +18,7 @@ from lbctl.settings import Settings
 NAMESPACE = "lbctl-system"
 SETTINGS = Settings.model_validate(
     {
-        "clusterName": "lab",
+        "LbctlSettings": {"clusterName": "lab"},
         "addressPools": [
             {"name": "default", "addresses": ["192.0.2.1-192.0.2.3", "2001:db8::/124"]}
         ],

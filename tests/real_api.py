@@ -116,7 +116,17 @@ def _define_ours(cluster: config.ClusterConfig, child: subprocess.Popen[bytes]) 
 
 @contextlib.contextmanager
 def kube_apiserver(folder: Path) -> Iterator[Path]:
-    """Serve lbctl's resource types until the block ends; return the administrator's kubeconfig.
+    """Serve lbctl's resource types until the block ends; return the administrator's kubeconfig."""
+    with bare_apiserver(folder) as (kubeconfig, child):
+        cluster = config.load(kubeconfig)
+        _define_ours(cluster, child)
+        _call(cluster, "/api/v1/namespaces", {"metadata": {"name": NAMESPACE}})
+        yield kubeconfig
+
+
+@contextlib.contextmanager
+def bare_apiserver(folder: Path) -> Iterator[tuple[Path, subprocess.Popen[bytes]]]:
+    """Run a fresh API server until the block ends; return the administrator's kubeconfig and it.
 
     The programs are the lab's.
     """
@@ -131,9 +141,7 @@ def kube_apiserver(folder: Path) -> Iterator[Path]:
         cluster = config.load(kubeconfig)
         for namespace in ("default", "kube-system"):
             _until(cluster, f"/api/v1/namespaces/{namespace}", child)
-        _define_ours(cluster, child)
-        _call(cluster, "/api/v1/namespaces", {"metadata": {"name": NAMESPACE}})
-        yield kubeconfig
+        yield kubeconfig, child
 
 
 def _kubeconfig(folder: Path, port: int) -> Path:

@@ -33,7 +33,7 @@ def agent(config: Path | None, kubeconfig: Path | None, node: str, role: str) ->
         made = _router(node) if role == "router" else _node(node, settings)
     except errors.LbctlError as error:
         raise click.ClickException(str(error)) from error
-    logs.configure(settings.log)
+    logs.configure(settings.lbctl)
     _wait_for_children_by_pidfd()
     sys.exit(program.run(_run(made, agents.Options(node, settings), kubeconfig)))
 

@@ -61,14 +61,14 @@ def serve(
 
     try:
         settings = config_file.load(config)
-        logs.configure(settings.log)
+        logs.configure(settings.lbctl)
         options = feed.Options(
             _places(places),
             workers or settings.nameservice.workers,
             None if zone_files else state_dir,
         )
         files = _files(zone_files)
-        zones = () if files else configured.zones(settings.nameservice)
+        zones = () if files else configured.zones(settings)
     except errors.LbctlError as error:
         raise click.ClickException(str(error)) from error
 

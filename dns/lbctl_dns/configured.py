@@ -3,19 +3,20 @@
 import ipaddress
 
 from lbctl.model import errors
-from lbctl.settings import NameServiceSettings
+from lbctl.settings import NameServiceSettings, Settings
 from lbctl_dns import names, zone
 
 
-def zones(settings: NameServiceSettings) -> tuple[zone.Zone, ...]:
+def zones(tree: Settings) -> tuple[zone.Zone, ...]:
     """Return one zone per subdomain. Raises Misconfigured naming the field."""
-    if not settings.subdomains:
+    settings = tree.nameservice
+    if not tree.zones:
         raise errors.Misconfigured("nameservice.subdomains: names no zone to serve")
     try:
         own = [ipaddress.ip_address(text) for text in settings.ns_addresses]
     except ValueError as error:
         raise errors.Misconfigured(f"nameservice.nsAddresses: {error}") from error
-    return tuple(_zone(subdomain, settings, own) for subdomain in settings.subdomains)
+    return tuple(_zone(subdomain, settings, own) for subdomain in tree.zones)
 
 
 def _zone(subdomain: str, settings: NameServiceSettings, own: list[zone.Address]) -> zone.Zone:

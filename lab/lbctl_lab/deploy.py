@@ -33,7 +33,7 @@ HERE = state.ROOT / "lbctl"
 def settings(node: plan.Node | None = None) -> dict[str, object]:
     """Return lbctl's settings for the lab: those of one node's agent, or of everyone else."""
     tree: dict[str, object] = {
-        "clusterName": plan.CLUSTER,
+        "LbctlSettings": {"clusterName": plan.CLUSTER},
         "addressPools": [{"name": "default", "addresses": list(plan.DEFAULT_POOL)}],
         "nameservice": {
             "subdomains": [plan.SUBDOMAIN],

@@ -48,6 +48,7 @@ class Caches:
 
     def __init__(self) -> None:
         self.services = Store(transform=_slim)
+        self.namespaces = Store(transform=_slim)
         self.slices = Store(transform=_slim, index=_of_slice)
         self.decisions = Store(transform=_slim, index=_of_decision)
         self.allocations = Store(transform=_slim, index=_of_allocation)
@@ -59,6 +60,7 @@ class Caches:
         """Start the watches; Leases only in `namespace`."""
         pairs = (
             (resources.SERVICES, self.services),
+            (resources.NAMESPACES, self.namespaces),
             (resources.ENDPOINT_SLICES, self.slices),
             (resources.L4_VIRTUAL_SERVICES, self.decisions),
             (resources.IP_ALLOCATIONS, self.allocations),
@@ -78,6 +80,7 @@ class Caches:
     def _stores(self) -> tuple[Store, ...]:
         return (
             self.services,
+            self.namespaces,
             self.slices,
             self.decisions,
             self.allocations,

@@ -51,9 +51,13 @@ class Recorder:
     def __init__(self, api: client.Client) -> None:
         self._api = api
         self._waiting: asyncio.Queue[ServiceEvent] = asyncio.Queue()
+        self.normal = True
+        """Send Normal events too; Warning events are always sent."""
 
     def record(self, event: ServiceEvent) -> None:
         """Queue one event; returns at once."""
+        if not (event.warning or self.normal):
+            return
         if self._waiting.qsize() >= KEPT:
             self._waiting.get_nowait()
         self._waiting.put_nowait(event)

@@ -12,6 +12,7 @@ from lbctl.model.allocation import render_allocation
 from lbctl.model.reasons import Condition, ConditionType, Reason
 from lbctl.model.virtual_service import render_virtual_service
 from lbctl.plan import records, steps, times
+from lbctl.settings import ControllerSettings
 from lbctl.translate.service import FINALIZER, ServiceFacts
 
 log = logging.getLogger(__name__)
@@ -30,12 +31,17 @@ class Executor:
     """Turns steps into API calls under the controller's identity."""
 
     def __init__(
-        self, api: client.Client, caches: Caches, recorder: events.Recorder, tenant: str
+        self,
+        api: client.Client,
+        caches: Caches,
+        recorder: events.Recorder,
+        fabric_names: ControllerSettings,
     ) -> None:
         self._api = api
         self._caches = caches
         self._recorder = recorder
-        self._tenant = tenant
+        self.fabric_names = fabric_names
+        """Tenant, group and routing context that records carry."""
 
     async def execute(self, step: steps.Step) -> None:
         """Do one step. Raises Retryable or Permanent; what is done already counts as done."""
@@ -97,10 +103,14 @@ class Executor:
             answer = await self._api.replace(resources.L4_VIRTUAL_SERVICES, body)
         else:
             key = records.log_key(wanted.service.namespace, wanted.service.name)
-            for message in records.birth_records(wanted, self._tenant):
+            for message in records.birth_records(wanted, self._context()):
                 log.info(message, extra={"key": key})
             answer = await self._create_decision(wanted.key, body)
         self._caches.decisions.wrote(answer)
+
+    def _context(self) -> records.Context:
+        names = self.fabric_names
+        return records.Context(names.tenant_name, names.service_engine_group_name, names.vrf_name)
 
     async def _create_decision(self, key: str, body: Json) -> Json:
         try:

@@ -8,7 +8,7 @@ from lbctl.engine import caches as caches_module
 from lbctl.engine import executor, snapshot
 from lbctl.engine.caches import Caches
 from lbctl.kube import client, resources
-from lbctl.kube.objects import Json, uid_of
+from lbctl.kube.objects import Json, metadata, uid_of
 from lbctl.kube.store import Change, Store
 from lbctl.model import errors
 from lbctl.model.allocation import Allocation, parse_allocation
@@ -54,6 +54,7 @@ class Loop:
         on.allocations.subscribe(self._allocation_changed)
         on.serving_nodes.subscribe(self._agent_changed)
         on.fabrics.subscribe(lambda change: self.everything())
+        on.namespaces.subscribe(self._namespace_changed)
 
     def everything(self) -> None:
         """Mark every key dirty: an agent came or went, a Fabric changed, we lead now."""
@@ -97,6 +98,14 @@ class Loop:
         elif change.old is not None:
             ledger.release(parse_allocation(change.old).address)
             self._add(sorted(self._refused))
+
+    def _namespace_changed(self, change: Change) -> None:
+        labels = [metadata(obj or {}).get("labels") for obj in (change.old, change.new)]
+        if change.old is not None and labels[0] == labels[1]:
+            return
+        for obj in self._caches.services:
+            if metadata(obj)["namespace"] == change.key:
+                self._add(caches_module.keys_of_service(obj))
 
     def _agent_changed(self, change: Change) -> None:
         self._snapshots.agents_changed()

@@ -1,7 +1,7 @@
 """Caches become the frozen View that one pass decides from."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from lbctl.engine.caches import NAME_INDEX, Caches
 from lbctl.engine.liveness import Liveness
@@ -9,7 +9,7 @@ from lbctl.ipam import allocator
 from lbctl.ipam.allocator import AddressRequest, Grant
 from lbctl.ipam.ledger import Ledger
 from lbctl.ipam.ranges import AddressPool
-from lbctl.kube.objects import Json, generation_of, name_of, version_of
+from lbctl.kube.objects import Json, generation_of, metadata, name_of, version_of
 from lbctl.model import names
 from lbctl.model.allocation import Allocation, parse_allocation
 from lbctl.model.reasons import Refused
@@ -17,6 +17,7 @@ from lbctl.model.virtual_service import Address, parse_virtual_service, spec_ver
 from lbctl.plan.steps import DecisionStatus
 from lbctl.plan.view import Naming, ObservedDecision, View
 from lbctl.translate.endpoints import parse_endpoints
+from lbctl.translate.namespaces import Scope
 from lbctl.translate.service import Ownership, ServiceFacts, translate_service
 from lbctl.translate.serving_nodes import AgentState, parse_agent
 
@@ -28,6 +29,9 @@ class Rules:
     pools: Sequence[AddressPool]
     ownership: Ownership
     naming: Naming
+    scope: Scope = field(default=Scope())
+    stopped: bool = False
+    """No Service is ours any more: all that was made is withdrawn (`deleteConfig`)."""
 
 
 class Snapshots:
@@ -47,7 +51,8 @@ class Snapshots:
     def view(self, key: str) -> View:
         """Return everything about the Service `<namespace>/<name>` at this moment."""
         obj = self._caches.services.get(key)
-        service = translate_service(obj, self.rules.ownership) if obj else None
+        served = self._is_served(key)
+        service = translate_service(obj, self.rules.ownership, served=served) if obj else None
         slices = self._caches.slices.indexed(key)
         decision = self._decision(key)
         allocations = self._allocations(key)
@@ -63,6 +68,11 @@ class Snapshots:
             name_taken=self._name_taken(key, service),
             naming=self.rules.naming,
         )
+
+    def _is_served(self, key: str) -> bool:
+        namespace = key.partition("/")[0]
+        labels = metadata(self._caches.namespaces.get(namespace) or {}).get("labels") or {}
+        return not self.rules.stopped and self.rules.scope.selects(namespace, labels)
 
     def _decision(self, key: str) -> ObservedDecision | None:
         found = self._caches.decisions.indexed(key)

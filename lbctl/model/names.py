@@ -5,6 +5,7 @@ import hashlib
 from lbctl.model.virtual_service import Address
 
 LIMIT = 253
+LABEL_LIMIT = 63
 
 
 def virtual_service_name(cluster: str, namespace: str, service: str, *, taken: bool = False) -> str:
@@ -49,10 +50,21 @@ def allocation_name(address: Address) -> str:
     return "ip-" + address.exploded.replace(".", "-").replace(":", "-")
 
 
-def host_name(namespace: str, service: str, subdomain: str) -> str:
+def host_name(namespace: str, service: str, subdomain: str, *, flat: bool = False) -> str:
     """Return `<service>.<namespace>.<subdomain>` without a trailing dot.
+
+    A `flat` name has one label, `<service>-<namespace>`; where that is too long for a label
+    (RFC 1035 §2.3.4) or stands for two Services, a hash of what it stands for ends it.
 
     >>> host_name("default", "kuard", "lb.example.")
     'kuard.default.lb.example'
+    >>> host_name("default", "kuard", "lb.example.", flat=True)
+    'kuard-default.lb.example'
     """
-    return f"{service}.{namespace}.{subdomain.rstrip('.')}"
+    label = f"{service}.{namespace}"
+    if flat:
+        label = f"{service}-{namespace}"
+        if len(label) > LABEL_LIMIT or "-" in namespace:
+            tail = hashlib.sha256(f"{namespace}/{service}".encode()).hexdigest()[:8]
+            label = f"{label[: LABEL_LIMIT - len(tail) - 1]}-{tail}"
+    return f"{label}.{subdomain.rstrip('.')}"

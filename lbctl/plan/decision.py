@@ -108,7 +108,7 @@ def _names(
     naming = view.naming
     if not naming.subdomain:
         return ()
-    host = names.host_name(service.namespace, service.name, naming.subdomain)
+    host = names.host_name(service.namespace, service.name, naming.subdomain, flat=naming.flat)
     published = bool(usable(view.endpoints))
     if empty_since:
         age = now - times.parse(empty_since)

@@ -5,8 +5,18 @@ service as one JSON value, each pool as one.
 """
 
 import json
+from dataclasses import dataclass
 
 from lbctl.model.virtual_service import Listener, VirtualService
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What the fabric calls our surroundings, from `ControllerSettings`."""
+
+    tenant: str
+    service_engine_group: str = ""
+    vrf: str = ""
 
 
 def log_key(namespace: str, service: str) -> str:
@@ -14,21 +24,21 @@ def log_key(namespace: str, service: str) -> str:
     return f"L4LBService/{namespace}/{service}"
 
 
-def birth_records(decision: VirtualService, tenant: str) -> tuple[str, ...]:
+def birth_records(decision: VirtualService, context: Context) -> tuple[str, ...]:
     """Return the messages about a virtual service that is about to be built."""
     return (
         "service is of type LoadBalancer, building a dedicated virtual service",
-        f"virtual service: {json.dumps(_virtual_service(decision, tenant))}",
-        *(f"pool: {json.dumps(_pool(entry, tenant))}" for entry in decision.listeners),
+        f"virtual service: {json.dumps(_virtual_service(decision, context))}",
+        *(f"pool: {json.dumps(_pool(entry, context.tenant))}" for entry in decision.listeners),
     )
 
 
-def _virtual_service(decision: VirtualService, tenant: str) -> dict[str, object]:
+def _virtual_service(decision: VirtualService, context: Context) -> dict[str, object]:
     hosts = [name.host for name in decision.names]
     return {
         "Name": decision.name,
-        "Tenant": tenant,
-        "ServiceEngineGroup": "",
+        "Tenant": context.tenant,
+        "ServiceEngineGroup": context.service_engine_group,
         "ApplicationProfile": "System-L4-Application",
         "NetworkProfile": _network_profile(decision),
         "PortProto": [_port(listener) for listener in decision.listeners],
@@ -37,7 +47,7 @@ def _virtual_service(decision: VirtualService, tenant: str) -> dict[str, object]
                 "Name": decision.name,
                 "FQDNs": hosts,
                 "IPAddresses": [str(vip.address) for vip in decision.vips],
-                "VrfContext": "",
+                "VrfContext": context.vrf,
                 "EastWest": False,
             }
         ],

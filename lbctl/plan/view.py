@@ -34,6 +34,8 @@ class Naming:
     """Empty: Services get no name."""
     ttl_s: int
     empty_grace_s: float
+    flat: bool = False
+    """Names have one label before the subdomain."""
 
 
 @dataclass(frozen=True, slots=True)

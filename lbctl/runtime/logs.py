@@ -8,7 +8,7 @@ import json
 import logging
 import sys
 
-from lbctl.settings import LogSettings
+from lbctl.settings import LbctlSettings
 
 _NAMES = {"WARNING": "WARN", "CRITICAL": "ERROR"}
 
@@ -48,10 +48,10 @@ def _keyed(record: logging.LogRecord) -> str:
     return f"key: {key}, msg: {record.getMessage()}" if key else record.getMessage()
 
 
-def configure(settings: LogSettings) -> None:
+def configure(settings: LbctlSettings) -> None:
     """Send the log of this process to standard error in the layout of the settings."""
     out = logging.StreamHandler(sys.stderr)
-    out.setFormatter(_JsonLines() if settings.format == "json" else _Text())
+    out.setFormatter(_JsonLines() if settings.log_format == "json" else _Text())
     root = logging.getLogger()
     root.handlers[:] = [out]
-    root.setLevel({"WARN": "WARNING"}.get(settings.level, settings.level))
+    root.setLevel({"WARN": "WARNING"}.get(settings.log_level, settings.log_level))

@@ -23,7 +23,7 @@ def start(config: Path | None, make: Callable[[Settings], Program]) -> int:
     except errors.Misconfigured as error:
         print(f"lbctl: {error}", file=sys.stderr)
         return 1
-    logs.configure(settings.log)
+    logs.configure(settings.lbctl)
     return run(make(settings))
 
 

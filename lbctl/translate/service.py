@@ -54,7 +54,7 @@ class ServiceFacts:
     uid: str
     resource_version: str
     ours: bool
-    """Type LoadBalancer and a class that is ours; a Service being deleted is still ours."""
+    """Type LoadBalancer, a class that is ours, a namespace that we serve; also being deleted."""
     load_balancer: bool
     deleting: bool
     finalized: bool
@@ -74,8 +74,10 @@ class ServiceFacts:
         return bool(self.conditions)
 
 
-def translate_service(obj: Mapping[str, Any], ownership: Ownership) -> ServiceFacts:
-    """Return the facts of one Service."""
+def translate_service(
+    obj: Mapping[str, Any], ownership: Ownership, *, served: bool = True
+) -> ServiceFacts:
+    """Return the facts of one Service; it is not ours where its namespace is not `served`."""
     meta, spec = obj["metadata"], obj.get("spec") or {}
     status = obj.get("status") or {}
     load_balancer = spec.get("type") == "LoadBalancer"
@@ -85,7 +87,7 @@ def translate_service(obj: Mapping[str, Any], ownership: Ownership) -> ServiceFa
         name=meta["name"],
         uid=meta["uid"],
         resource_version=meta["resourceVersion"],
-        ours=load_balancer and _class_is_ours(spec.get("loadBalancerClass"), ownership),
+        ours=served and load_balancer and _class_is_ours(spec.get("loadBalancerClass"), ownership),
         load_balancer=load_balancer,
         deleting="deletionTimestamp" in meta,
         finalized=FINALIZER in (meta.get("finalizers") or ()),

@@ -167,7 +167,7 @@ def test_workers_share_the_port_and_end_with_the_feed_process(zone_file: Path) -
         for _ in range(40):
             assert server.rcode("kuard.default.lb.example") == "NOERROR"
         workers = server.workers()
-        server.process.kill()
+        server.process.terminate()
         server.process.wait()
         until(lambda: not any(is_running(pid) for pid in workers))
 

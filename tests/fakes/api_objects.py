@@ -47,6 +47,8 @@ KNOWN = (
     Rules(resources.IP_ALLOCATIONS, False, True, unconditional=False, strategic=False),
     Rules(resources.SERVING_NODES, True, True, unconditional=False, strategic=False),
     Rules(resources.FABRICS, True, True, unconditional=False, strategic=False),
+    # Last: the path of a namespaced object looks like a subresource of its namespace.
+    Rules(resources.NAMESPACES, status=True, generation=False, unconditional=True),
 )
 
 

@@ -86,7 +86,7 @@ def test_a_leader_that_cannot_decide_ends_instead_of_holding_the_lease_idly(
             place = (controller_bed.NAMESPACE, "lbctl-controller")
             lock = Lock(bed.api, place, "me", LockTimes(duration_s=2, renew_s=0.01))
             with pytest.raises(ZeroDivisionError):
-                await app.lead(lock, Broken())
+                await app.lead(lock, Broken().run)
 
     event_loops.run(body())
 
@@ -111,7 +111,7 @@ def test_while_the_lease_is_not_ours_nothing_is_decided(tmp_path: Path) -> None:
             place = (controller_bed.NAMESPACE, "lbctl-controller")
             lock = Lock(bed.api, place, "me", LockTimes(duration_s=0.05, renew_s=0.01))
             decisions = Counted()
-            async with event_loops.running(app.lead(lock, decisions)):
+            async with event_loops.running(app.lead(lock, decisions.run)):
                 await event_loops.until(lambda: decisions.running == [True])
                 bed.fake.unavailable = True
                 await event_loops.until(lambda: decisions.running == [True, False])

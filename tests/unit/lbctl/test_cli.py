@@ -22,11 +22,11 @@ def test_an_unknown_command_is_refused() -> None:
 
 def test_config_check_prints_the_effective_settings(tmp_path: Path) -> None:
     path = tmp_path / "s.yaml"
-    path.write_text("clusterName: lab")
+    path.write_text("LbctlSettings: {clusterName: lab}")
     found = CliRunner().invoke(cli.main, ["config", "check", str(path)])
     tree = json.loads(found.output)
     assert found.exit_code == 0
-    assert (tree["clusterName"], tree["lease"]["duration"]) == ("lab", 8)
+    assert (tree["LbctlSettings"]["clusterName"], tree["lease"]["duration"]) == ("lab", 8)
 
 
 def test_config_check_names_what_is_wrong(tmp_path: Path) -> None:

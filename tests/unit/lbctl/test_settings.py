@@ -38,8 +38,10 @@ def test_a_pool_refuses_what_is_no_range(addresses: list[str]) -> None:
 @pytest.mark.parametrize(
     ("path", "value"),
     [
-        ("clusterName", "S1-AZ1"),
-        ("clusterName", ""),
+        ("LbctlSettings.clusterName", "-S1"),
+        ("LbctlSettings.clusterName", ""),
+        ("L4Settings.serviceType", "NodePort"),
+        ("addressPools", [{"addresses": ["192.0.2.0/24"]}, {"addresses": ["192.0.2.0/24"]}]),
         ("lease.duration", 1),
         ("lease.renew", 0),
         ("nameservice.subdomains", ["-.example."]),
@@ -48,8 +50,8 @@ def test_a_pool_refuses_what_is_no_range(addresses: list[str]) -> None:
         ("nameservice.soa.refresh", 0),
         ("agent.backend", "magic"),
         ("agent.legs", ["172.31.241.2/30"]),
-        ("services.unknown", True),
-        ("log.format", "xml"),
+        ("L4Settings.unknown", True),
+        ("LbctlSettings.logFormat", "xml"),
     ],
 )
 def test_what_is_out_of_range_or_unknown_is_refused(path: str, value: Any) -> None:
@@ -64,8 +66,11 @@ def test_what_is_out_of_range_or_unknown_is_refused(path: str, value: Any) -> No
         ("nameservice.emptyGrace", 0.0),
         ("nameservice.nsAddresses", ("172.31.240.53",)),
         ("agent.legs", ("172.31.241.2", "fd00:1b::2")),
-        ("services.defaultClass", False),
-        ("services.loadBalancerClass", "example.org/lb"),
+        ("LbctlSettings.clusterName", "S1-AZ1"),
+        ("LbctlSettings.blockedNamespaceList", ("kube-system",)),
+        ("L4Settings.defaultLBController", False),
+        ("L4Settings.loadBalancerClass", "example.org/lb"),
+        ("L4Settings.autoFQDN", "flat"),
     ],
 )
 def test_what_is_set_is_what_counts(path: str, value: Any) -> None:
@@ -78,11 +83,11 @@ def test_what_is_set_is_what_counts(path: str, value: Any) -> None:
 def test_the_tree_cannot_be_changed() -> None:
     tree = Settings()
     with pytest.raises(pydantic.ValidationError, match="frozen"):
-        tree.tenant = "other"
+        tree.lbctl = tree.lbctl
 
 
 def test_the_defaults_are_akos() -> None:
     soa = Settings().nameservice.soa
     assert (soa.refresh, soa.retry, soa.expire, soa.negative_ttl) == (10800, 3600, 86400, 30)
     assert Settings().nameservice.ttl == 5
-    assert Settings().services.default_class
+    assert Settings().l4.default_lb_controller

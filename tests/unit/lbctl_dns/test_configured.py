@@ -1,7 +1,7 @@
 import pytest
 
 from lbctl.model import errors
-from lbctl.settings import NameServiceSettings
+from lbctl.settings import NameServiceSettings, Settings
 from lbctl_dns import configured, names, zone
 
 
@@ -9,7 +9,7 @@ def test_a_subdomain_becomes_a_zone_with_the_seeds_timers() -> None:
     settings = NameServiceSettings(
         subdomains=("lb.test", "b.test."), ns_addresses=("192.0.2.53", "2001:db8::53")
     )
-    first, second = configured.zones(settings)
+    first, second = configured.zones(Settings(nameservice=settings))
     soa = first.soa
     assert (soa.refresh_s, soa.retry_s, soa.expire_s, soa.negative_ttl_s) == (
         10800,
@@ -34,4 +34,4 @@ def test_a_subdomain_becomes_a_zone_with_the_seeds_timers() -> None:
 )
 def test_what_makes_no_zone_names_the_field(settings: NameServiceSettings, field: str) -> None:
     with pytest.raises(errors.Misconfigured, match=field):
-        configured.zones(settings)
+        configured.zones(Settings(nameservice=settings))

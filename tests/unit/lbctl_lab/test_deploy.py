@@ -5,7 +5,7 @@ from lbctl_lab import bring_up, deploy, images, places, plan, status
 def test_every_settings_file_of_the_lab_is_one_that_lbctl_accepts():
     trees = [deploy.settings(), deploy.router_settings(), *map(deploy.settings, plan.nodes(3))]
     for tree in trees:
-        assert settings.Settings.model_validate(tree).cluster_name == plan.CLUSTER
+        assert settings.Settings.model_validate(tree).lbctl.cluster_name == plan.CLUSTER
 
 
 def test_each_agent_gets_the_legs_of_its_own_node():

@@ -15,7 +15,7 @@ def birth(**spec: Any) -> tuple[str, ...]:
     view = builders.view(obj, allocations=(controller_builders.allocation(),))
     assert view.service is not None
     wanted = decision.desired_decision(view, view.service, builders.NOW)
-    return records.birth_records(wanted, "admin")
+    return records.birth_records(wanted, records.Context("admin"))
 
 
 def test_the_key_is_akos() -> None:

@@ -25,9 +25,10 @@ def test_an_empty_file_means_the_defaults(tmp_path: Path) -> None:
 
 def test_keys_are_camel_case(tmp_path: Path) -> None:
     found = settings_of(
-        tmp_path, 'clusterName: lab\naddressPools: [{name: a, addresses: ["::1/128"]}]'
+        tmp_path,
+        'LbctlSettings: {clusterName: lab}\naddressPools: [{name: a, addresses: ["::1/128"]}]',
     )
-    assert found.cluster_name == "lab"
+    assert found.lbctl.cluster_name == "lab"
     assert found.address_pools[0].addresses == ("::1/128",)
 
 
@@ -39,8 +40,8 @@ def test_keys_are_camel_case(tmp_path: Path) -> None:
         ("addressPools: [{name: a, addresses: [x]}]", "addressPools.0.addresses: "),
         ("- a", "file: "),
         ("a: [", "not YAML: "),
-        ("nameservice: {ttl: -1}\nlog: {level: LOUD}", "nameservice.ttl: "),
-        ("nameservice: {ttl: -1}\nlog: {level: LOUD}", "; log.level: "),
+        ("nameservice: {ttl: -1}\nLbctlSettings: {logLevel: LOUD}", "nameservice.ttl: "),
+        ("nameservice: {ttl: -1}\nLbctlSettings: {logLevel: LOUD}", "LbctlSettings.logLevel: "),
     ],
 )
 def test_each_fault_names_file_and_field(tmp_path: Path, text: str, fault: str) -> None:

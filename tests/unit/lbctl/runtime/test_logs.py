@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from lbctl.runtime import logs
-from lbctl.settings import LogSettings
+from lbctl.settings import LbctlSettings
 
 STAMP = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z"
 
@@ -24,7 +24,7 @@ def _root_as_it_was() -> Iterator[None]:
 
 def written(
     capsys: pytest.CaptureFixture[str],
-    settings: LogSettings,
+    settings: LbctlSettings,
     level: int = logging.INFO,
     **extra: str,
 ) -> str:
@@ -34,7 +34,7 @@ def written(
 
 
 def test_text_has_akos_columns(capsys: pytest.CaptureFixture[str]) -> None:
-    line = written(capsys, LogSettings(), key="L4LBService/default/kuard")
+    line = written(capsys, LbctlSettings(), key="L4LBService/default/kuard")
     columns = line.rstrip("\n").split("\t")
     assert re.fullmatch(STAMP, columns[0])
     assert columns[1] == "INFO"
@@ -43,7 +43,7 @@ def test_text_has_akos_columns(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_a_line_without_a_key_has_only_its_message(capsys: pytest.CaptureFixture[str]) -> None:
-    assert written(capsys, LogSettings()).rstrip("\n").split("\t")[3] == "members 1/2"
+    assert written(capsys, LbctlSettings()).rstrip("\n").split("\t")[3] == "members 1/2"
 
 
 @pytest.mark.parametrize(
@@ -51,7 +51,7 @@ def test_a_line_without_a_key_has_only_its_message(capsys: pytest.CaptureFixture
     [(logging.WARNING, "WARN"), (logging.CRITICAL, "ERROR"), (logging.ERROR, "ERROR")],
 )
 def test_levels_have_akos_names(capsys: pytest.CaptureFixture[str], level: int, name: str) -> None:
-    assert written(capsys, LogSettings(), level).split("\t")[1] == name
+    assert written(capsys, LbctlSettings(), level).split("\t")[1] == name
 
 
 @pytest.mark.parametrize(
@@ -66,12 +66,12 @@ def test_levels_have_akos_names(capsys: pytest.CaptureFixture[str], level: int, 
 def test_the_setting_says_from_which_level_on(
     capsys: pytest.CaptureFixture[str], setting: str, level: int, shown: bool
 ) -> None:
-    settings = LogSettings.model_validate({"level": setting})
+    settings = LbctlSettings.model_validate({"logLevel": setting})
     assert bool(written(capsys, settings, level)) is shown
 
 
 def test_json_has_one_object_a_line(capsys: pytest.CaptureFixture[str]) -> None:
-    entry = json.loads(written(capsys, LogSettings(format="json"), key="k"))
+    entry = json.loads(written(capsys, LbctlSettings(log_format="json"), key="k"))
     assert re.fullmatch(STAMP, entry.pop("ts"))
     assert re.fullmatch(r"test_logs\.py:\d+", entry.pop("caller"))
     assert entry == {"level": "INFO", "key": "k", "msg": "members 1/2"}
@@ -79,7 +79,7 @@ def test_json_has_one_object_a_line(capsys: pytest.CaptureFixture[str]) -> None:
 
 @pytest.mark.parametrize("layout", ["text", "json"])
 def test_an_exceptions_trace_is_kept(capsys: pytest.CaptureFixture[str], layout: str) -> None:
-    logs.configure(LogSettings.model_validate({"format": layout}))
+    logs.configure(LbctlSettings.model_validate({"logFormat": layout}))
     try:
         raise RuntimeError("boom")
     except RuntimeError:

@@ -76,10 +76,10 @@ def test_settings_that_do_not_load_end_the_start_with_code_1(
 def test_a_program_is_made_of_its_settings(tmp_path: Path) -> None:
     seen: list[str] = []
     path = tmp_path / "settings.yaml"
-    path.write_text("clusterName: lab\nlog: {level: ERROR}")
+    path.write_text("LbctlSettings: {clusterName: lab, logLevel: ERROR}")
 
     async def short(settings: Settings) -> None:
-        seen.append(settings.cluster_name)
+        seen.append(settings.lbctl.cluster_name)
 
     assert program.start(path, short) == 0
     assert seen == ["lab"]

@@ -1,0 +1,49 @@
+"""`deleteConfig`: how far the withdrawal of everything has come, for people and scripts."""
+
+import asyncio
+import logging
+
+from lbctl.engine.caches import Caches
+from lbctl.kube import client, resources
+from lbctl.model import errors
+
+log = logging.getLogger(__name__)
+
+ANNOTATION = "lbctl.io/delete-config"
+"""On the controller's Lease: `Started: 3 of 12 left`, then `Done: 12 withdrawn`."""
+REPORT_EVERY_S = 1.0
+
+
+def left(known: Caches) -> int:
+    """Return how many objects of ours are still in the API."""
+    return len(known.decisions) + len(known.allocations)
+
+
+def dry_run(known: Caches) -> str:
+    """Return what a withdrawal would take away, in words."""
+    held: list[str] = sorted(
+        "{namespace}/{name}".format(**obj["spec"]["service"]) for obj in known.decisions
+    )
+    return (
+        f"would withdraw {len(held)} virtual services and free {len(known.allocations)} "
+        f"addresses: {', '.join(held) or 'nothing'}"
+    )
+
+
+async def until_done(api: client.Client, known: Caches, lease: tuple[str, str]) -> None:
+    """Report until nothing of ours is left; returns then."""
+    total = left(known)
+    while left(known):
+        await _report(api, lease, f"Started: {left(known)} of {total} left")
+        await asyncio.sleep(REPORT_EVERY_S)
+    await _report(api, lease, f"Done: {total} withdrawn")
+
+
+async def _report(api: client.Client, lease: tuple[str, str], text: str) -> None:
+    log.info("deleteConfig: %s", text)
+    namespace, name = lease
+    patch = {"metadata": {"annotations": {ANNOTATION: text}}}
+    try:
+        await api.patch(resources.LEASES, name, patch, namespace)
+    except errors.LbctlError as error:
+        log.warning("deleteConfig: progress not shown: %s", error)

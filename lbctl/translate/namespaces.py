@@ -1,0 +1,44 @@
+"""Which namespaces are served. Pure."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Requirement:
+    """One requirement of a Kubernetes label selector."""
+
+    key: str
+    operator: str
+    """In, NotIn, Exists or DoesNotExist."""
+    values: frozenset[str] = frozenset()
+
+    def holds(self, labels: Mapping[str, str]) -> bool:
+        """Tell whether labels meet it; as in Kubernetes, NotIn holds where the key is absent."""
+        match self.operator:
+            case "In":
+                return labels.get(self.key) in self.values
+            case "NotIn":
+                return labels.get(self.key) not in self.values
+            case "Exists":
+                return self.key in labels
+            case _:
+                return self.key not in labels
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """The namespaces that are served."""
+
+    requirements: tuple[Requirement, ...] = ()
+    blocked: frozenset[str] = frozenset()
+
+    def selects(self, namespace: str, labels: Mapping[str, str]) -> bool:
+        """Tell whether a namespace with these labels is served.
+
+        >>> Scope((Requirement("lb", "Exists"),)).selects("default", {"lb": ""})
+        True
+        """
+        return namespace not in self.blocked and all(
+            requirement.holds(labels) for requirement in self.requirements
+        )
