@@ -67,6 +67,42 @@ def uninstall(config: Path | None, kubeconfig: Path | None, dry_run: bool, deplo
     )
 
 
+@main.command()
+@config_option
+@click.option(
+    "--kubeconfig",
+    type=click.Path(path_type=Path, dir_okay=False),
+    envvar="KUBECONFIG",
+    show_envvar=True,
+    help="Kubeconfig file; without it, the pod's own ServiceAccount.",
+)
+@click.option("--node", is_flag=True, help="Check this machine; the cluster with --kubeconfig.")
+@click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text")
+def preflight(config: Path | None, kubeconfig: Path | None, node: bool, output: str) -> None:
+    """Say whether the cluster, or this node, is ready for lbctl; change nothing.
+
+    Ends with 1 where there is a problem; warnings do not count.
+    """
+    import asyncio
+
+    from lbctl.model.errors import Misconfigured
+    from lbctl.preflight import examine, findings
+    from lbctl.runtime import config_file
+
+    try:
+        tree = config_file.load(config)
+    except Misconfigured as error:
+        raise click.ClickException(str(error)) from error
+    found: tuple[findings.Finding, ...] = ()
+    if kubeconfig or not node:
+        found += asyncio.run(examine.cluster(tree, kubeconfig))
+    if node:
+        found += asyncio.run(examine.node(tree))
+    render = findings.render_json if output == "json" else findings.render_text
+    click.echo(render(found))
+    raise SystemExit(0 if findings.passed(found) else 1)
+
+
 @main.group(name="config")
 def config_group() -> None:
     """Look at the settings."""

@@ -95,6 +95,13 @@ class NodeNetwork(_Section):
     cidrs: tuple[str, ...] = Field(min_length=1)
     """A service leg outside of these is refused."""
 
+    @field_validator("cidrs")
+    @classmethod
+    def _each_parses(cls, cidrs: tuple[str, ...]) -> tuple[str, ...]:
+        for cidr in cidrs:
+            ipaddress.ip_network(cidr)
+        return cidrs
+
 
 class NetworkSettings(_Section):
     """Networks and the domain of names."""

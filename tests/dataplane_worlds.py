@@ -97,8 +97,8 @@ class SocketTalk:
 class OvsWorld:
     def __init__(self, bed: dataplane_bed.Bed) -> None:
         self.bed = bed
-        legs = tuple(map(build.ip, dataplane_bed.LEGS))
-        self.names = ground.Names("br-int", "svc0", legs)
+        self.legs = tuple(map(build.ip, dataplane_bed.LEGS))
+        self.names = ground.Names("br-int", "svc0")
 
     def address(self, pod: int, version: int) -> str:
         return self.bed.pod_addresses(pod)[version == 6]
@@ -108,7 +108,7 @@ class OvsWorld:
             return asyncio.run(self._program(frontends))
 
     async def _program(self, frontends: tuple[Frontend, ...]) -> Outcome:
-        backend: NodeBackend = ovs.OvsBackend(self.names)
+        backend: NodeBackend = ovs.OvsBackend(self.names, lambda: self.legs)
         known = asyncio.Event()
         async with asyncio.timeout(10), asyncio.TaskGroup() as tasks:
             following = tasks.create_task(backend.follow(known.set))

@@ -13,6 +13,7 @@ from lbctl.kube.resources import Resource
 from lbctl.kube.store import Store
 from lbctl.model import errors
 from lbctl.model.virtual_service import ServiceRef
+from lbctl.runtime import reload
 from lbctl.settings import Settings
 from lbctl_dataplane import decisions, state_file
 from lbctl_dataplane.roles import Role
@@ -22,8 +23,12 @@ log = logging.getLogger(__name__)
 
 SETTLE_S = 0.003
 """Events of one cause come together; a pass waits this long for the rest of them."""
+REST, LONGEST_REST_S = 1.5, 0.5
+"""Rest after a pass, times its length: a burst becomes few passes and leaves the CPU to others."""
 FAILING_AFTER = 3
 """Passes that fail in a row until the cluster is told that nothing can be programmed."""
+MESSAGE_CHARS = 500
+"""What of a fault's text goes into the status."""
 SAVE_SHARE = 0.05
 """Part of the time that may go into writing the state."""
 
@@ -47,6 +52,8 @@ class Options:
     node: str
     settings: Settings
     pace: Pace = Pace()
+    config: Path | None = None
+    """The settings file to follow."""
 
     @property
     def state_path(self) -> Path:
@@ -79,6 +86,12 @@ class Agent:
             store.subscribe(lambda _: self._mark_unsaved())
         identity = Identity(options.node, role.name, role.backend)
         self._reporter = Reporter(api, identity, role.legs)
+        self._complaint = ""
+
+    def apply(self, settings: Settings) -> None:
+        """Let new settings count from the next pass on, which is now."""
+        self._role.apply(settings)
+        self._wake.set()
 
     async def run(self) -> None:
         """Run until cancelled; what is programmed stays when we go."""
@@ -86,7 +99,8 @@ class Agent:
         lease = f"lbctl-agent-{self._options.node}"
         async with asyncio.TaskGroup() as tasks:
             for resource, store in self._stores.items():
-                tasks.create_task(reflector.Reflector(self._api, resource, store).run())
+                tasks.create_task(self._reflector(resource, store).run())
+            tasks.create_task(reload.follow(self._options.config, settings, self.apply))
             tasks.create_task(self._role.follow(self._wake.set))
             tasks.create_task(self._wake_when_synced())
             tasks.create_task(self._passes())
@@ -101,6 +115,11 @@ class Agent:
                     settings.agent.liveness_seconds,
                 )
             )
+
+    def _reflector(self, resource: Resource, store: Store) -> reflector.Reflector:
+        # Of Nodes an agent needs its own only.
+        own = f"metadata.name={self._options.node}" if resource is resources.NODES else ""
+        return reflector.Reflector(self._api, resource, store, field_selector=own)
 
     def _restore(self) -> None:
         objects = state_file.load(self._options.state_path)
@@ -127,7 +146,10 @@ class Agent:
             await asyncio.sleep(SETTLE_S)
             if not self._restored and not self._synced():
                 continue  # never sweep before everything is known
+            began = asyncio.get_running_loop().time()
             await self._pass()
+            took_s = asyncio.get_running_loop().time() - began
+            await asyncio.sleep(min(took_s * REST, LONGEST_REST_S))
 
     async def _wake_when_synced(self) -> None:
         for store in self._stores.values():
@@ -156,16 +178,28 @@ class Agent:
                 "" if view.concerned else " (repair or local change)",
             )
         self._failures = 0
-        report = capped(Report(view.decisions, view.slices, done.exceptions), view.spec_versions)
+        self._complain(done.complaint)
+        full = Report(
+            view.decisions, view.slices, done.exceptions, message=done.complaint[:MESSAGE_CHARS]
+        )
+        report = capped(full, view.spec_versions)
         if synced:
             self._report(report, view.concerned)
         self._save(clock)
 
     def _report(self, report: Report, concerned: bool) -> None:
         last = self._reporter.last_wanted()
-        news = concerned or last is None or last.all_failing or last.exceptions != report.exceptions
-        if news:
+        told = (False, report.exceptions, report.message)
+        known = last is not None and (last.all_failing, last.exceptions, last.message) == told
+        if concerned or not known or self._reporter.legs_differ():
             self._reporter.want(report)
+
+    def _complain(self, complaint: str) -> None:
+        if complaint and complaint != self._complaint:
+            log.error("%s", complaint)
+        elif self._complaint and not complaint:
+            log.info("mended: %s", self._complaint)
+        self._complaint = complaint
 
     async def _failed(self, error: errors.LbctlError) -> None:
         self._book.concern_again()
@@ -173,7 +207,9 @@ class Agent:
         log.error("nothing programmed: %s", error)
         if self._failures >= FAILING_AFTER:
             last = self._reporter.last_wanted() or Report(0, 0)
-            failing = Report(last.decisions, last.slices, last.exceptions, True, str(error)[:500])
+            failing = Report(
+                last.decisions, last.slices, last.exceptions, True, str(error)[:MESSAGE_CHARS]
+            )
             self._reporter.want(failing)
         waits = self._options.pace.backoff_s
         await asyncio.sleep(waits[min(self._failures, len(waits)) - 1])

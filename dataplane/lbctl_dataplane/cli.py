@@ -1,7 +1,6 @@
 """The `lbctl agent` command."""
 
 import asyncio
-import ipaddress
 import sys
 from pathlib import Path
 
@@ -35,7 +34,7 @@ def agent(config: Path | None, kubeconfig: Path | None, node: str, role: str) ->
         raise click.ClickException(str(error)) from error
     logs.configure(settings.lbctl)
     _wait_for_children_by_pidfd()
-    sys.exit(program.run(_run(made, agents.Options(node, settings), kubeconfig)))
+    sys.exit(program.run(_run(made, agents.Options(node, settings, config=config), kubeconfig)))
 
 
 def _wait_for_children_by_pidfd() -> None:
@@ -52,13 +51,11 @@ async def _run(role: Role, options: agents.Options, kubeconfig: Path | None) -> 
 def _node(node: str, settings: Settings) -> Role:
     from lbctl_dataplane.backends import ground, ovs
     from lbctl_dataplane.node import NodeRole
+    from lbctl_dataplane.own_legs import OwnLegs
 
-    names = ground.Names(
-        settings.agent.bridge,
-        settings.agent.service_interface,
-        tuple(ipaddress.ip_address(leg) for leg in settings.agent.legs),
-    )
-    return NodeRole(node, ovs.OvsBackend(names), settings.agent.backend)
+    names = ground.Names(settings.agent.bridge, settings.agent.service_interface)
+    own = OwnLegs(node, settings)
+    return NodeRole(node, ovs.OvsBackend(names, own.now), settings.agent.backend, own)
 
 
 def _router(node: str) -> Role:

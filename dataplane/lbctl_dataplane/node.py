@@ -4,8 +4,10 @@ from collections.abc import Callable, Mapping
 
 from lbctl.kube.resources import Resource
 from lbctl.kube.store import Store
+from lbctl.settings import Settings
 from lbctl_dataplane.backends.port import Leg, NodeBackend
 from lbctl_dataplane.decisions import View
+from lbctl_dataplane.own_legs import OwnLegs
 from lbctl_dataplane.roles import Programmed
 from lbctl_dataplane.rules import frontend
 from lbctl_dataplane.serving_node import Exemption
@@ -18,18 +20,23 @@ class NodeRole:
 
     name = "node"
 
-    def __init__(self, node: str, backend: NodeBackend, backend_name: str) -> None:
+    def __init__(
+        self, node: str, backend: NodeBackend, backend_name: str, own: OwnLegs | None = None
+    ) -> None:
         self.backend = backend_name
+        self._own = own
         self._frontends = frontend.Frontends(node)
         self._programs = backend
 
     @property
     def stores(self) -> Mapping[Resource, Store]:
-        """Return nothing: decisions and endpoints are all a node needs."""
-        return {}
+        """Return its own Node where that says which legs it has; else nothing."""
+        return self._own.stores if self._own is not None else {}
 
     async def follow(self, changed: Callable[[], None]) -> None:
-        """Follow the backend's facts."""
+        """Follow the backend's facts and the legs."""
+        for store in self.stores.values():
+            store.subscribe(lambda _: changed())
         await self._programs.follow(changed)
 
     async def program(self, view: View) -> Programmed:
@@ -40,7 +47,13 @@ class NodeRole:
             Exemption(key, NO_POD_PORT, f"no port of the switch for {', '.join(map(str, missing))}")
             for key, missing in sorted(outcome.missing.items())
         )
-        return Programmed(outcome.changed, exceptions)
+        complaint = self._own.complaint() if self._own is not None else ""
+        return Programmed(outcome.changed, exceptions, complaint)
+
+    def apply(self, settings: Settings) -> None:
+        """Take the networks that legs lie in."""
+        if self._own is not None:
+            self._own.apply(settings)
 
     def legs(self) -> tuple[Leg, ...] | None:
         """Return the backend's legs."""

@@ -6,6 +6,7 @@ from typing import Protocol
 
 from lbctl.kube.resources import Resource
 from lbctl.kube.store import Store
+from lbctl.settings import Settings
 from lbctl_dataplane.backends.port import Leg
 from lbctl_dataplane.decisions import View
 from lbctl_dataplane.serving_node import Exemption
@@ -18,6 +19,8 @@ class Programmed:
     changed: int
     """Single objects of the switch or kernel."""
     exceptions: tuple[Exemption, ...] = ()
+    complaint: str = ""
+    """What is wrong with this machine although everything is programmed; with the cure."""
 
 
 class Role(Protocol):
@@ -38,6 +41,10 @@ class Role(Protocol):
 
     async def program(self, view: View) -> Programmed:
         """Make it so; idempotent. Raises Retryable with the cure in its text."""
+        ...
+
+    def apply(self, settings: Settings) -> None:
+        """Let new settings count from the next pass on."""
         ...
 
     def legs(self) -> tuple[Leg, ...] | None:

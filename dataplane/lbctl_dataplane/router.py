@@ -10,6 +10,7 @@ from lbctl.kube import resources
 from lbctl.kube.objects import Json, name_of
 from lbctl.kube.resources import Resource
 from lbctl.kube.store import Change, Store
+from lbctl.settings import Settings
 from lbctl_dataplane.backends import routes as kernel
 from lbctl_dataplane.backends.port import Leg
 from lbctl_dataplane.decisions import View
@@ -74,6 +75,9 @@ class RouterRole:
 
         self._nodes.subscribe(on_node)
         self._fabrics.subscribe(lambda _: changed())
+
+    def apply(self, settings: Settings) -> None:
+        """Take nothing: what a router does stands in the Fabric."""
 
     def legs(self) -> tuple[Leg, ...]:
         """Return none: traffic comes to a router by routing."""

@@ -118,6 +118,11 @@ class Reporter:
         """Return the newest report, None before the first."""
         return self._wanted
 
+    def legs_differ(self) -> bool:
+        """Tell whether the legs are others than the cluster was told."""
+        legs = self._legs()
+        return legs is not None and self._spec(legs) != self._written_spec
+
     async def run(self) -> None:
         """Write reports for ever; the object exists from the start on."""
         while True:

@@ -66,6 +66,8 @@ def serve(
             _places(places),
             workers or settings.nameservice.workers,
             None if zone_files else state_dir,
+            config,
+            settings,
         )
         files = _files(zone_files)
         zones = () if files else configured.zones(settings)

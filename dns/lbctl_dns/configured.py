@@ -21,11 +21,19 @@ def zones(tree: Settings) -> tuple[zone.Zone, ...]:
 
 def _zone(subdomain: str, settings: NameServiceSettings, own: list[zone.Address]) -> zone.Zone:
     timers = settings.soa
-    try:
-        origin = names.to_wire(subdomain)
-        mname = names.to_wire(timers.mname or f"ns1.{subdomain}")
-        rname = names.to_wire(timers.rname or f"hostmaster.{subdomain}")
-    except ValueError as error:
-        raise errors.Misconfigured(f"nameservice: zone {subdomain}: {error}") from error
+    known = subdomain in settings.subdomains
+    field = "nameservice.subdomains" if known else "NetworkSettings.defaultDomain"
+    origin = _name(subdomain, field)
+    # Names made from the zone's own fit where the longest of them does.
+    _name(f"hostmaster.{subdomain}", field)
+    mname = _name(timers.mname or f"ns1.{subdomain}", "nameservice.soa.mname")
+    rname = _name(timers.rname or f"hostmaster.{subdomain}", "nameservice.soa.rname")
     soa = zone.Soa(mname, rname, timers.refresh, timers.retry, timers.expire, timers.negative_ttl)
     return zone.Zone(origin, soa, zone.name_servers(origin, mname, own))
+
+
+def _name(text: str, field: str) -> bytes:
+    try:
+        return names.to_wire(text)
+    except ValueError as error:
+        raise errors.Misconfigured(f"{field}: {text}: {error}") from error

@@ -108,6 +108,19 @@ class Publications:
         self._known: dict[str, Decision] = {}
         self._held: dict[str, Decision] = {}
 
+    def moved(self, authority: zone.Authority) -> "Publications":
+        """Return the same decisions, doubtful ones included, published in other zones."""
+        other = Publications(authority)
+        other._known, other._held = dict(self._known), dict(self._held)
+        for owner, decision in (*self._known.items(), *self._held.items()):
+            authority.publish(owner, other._claim(decision))
+        return other
+
+    def outside(self) -> tuple[str, ...]:
+        """Return the live published hosts that no zone of ours holds, for people; sorted."""
+        live = (one for one in (*self._known.values(), *self._held.values()) if one.live)
+        return tuple(sorted({host for one in live for host in outside(self.authority, one)}))
+
     @property
     def held(self) -> tuple[str, ...]:
         """Return the owners whose objects are gone and whose names stay."""

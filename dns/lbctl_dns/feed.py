@@ -10,13 +10,26 @@ import logging
 import signal
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from lbctl.kube import client, config, reflector, resources, store
 from lbctl.kube.objects import Json
 from lbctl.model import errors
-from lbctl_dns import crew, decisions, frames, listening, names, records, snapshot, table, zone
+from lbctl.runtime import reload
+from lbctl.settings import Settings
+from lbctl_dns import (
+    configured,
+    crew,
+    decisions,
+    frames,
+    listening,
+    names,
+    records,
+    snapshot,
+    table,
+    zone,
+)
 
 log = logging.getLogger(__name__)
 
@@ -37,6 +50,10 @@ class Options:
     workers: int
     state_dir: Path | None
     """Where the snapshot lies; None keeps none."""
+    config: Path | None = None
+    """The settings file to follow."""
+    settings: Settings = field(default_factory=Settings)
+    """What it said at the start."""
 
 
 class Cache(store.Store):
@@ -73,7 +90,38 @@ class ClusterFeed:
         self._send: Callable[[frames.Transaction], None] = lambda _: None
         self._complete = False
         self._restored = False
+        self._past_serials: dict[bytes, int] = {}
+        """The last serials of zones that we had: one that comes back goes on from there."""
+        self._saved = self._load()
         self._restore()
+
+    def apply(self, settings: Settings) -> None:
+        """Serve the zones of these settings from now on. Raises Misconfigured: all stays then."""
+        self.serve(configured.zones(settings))
+
+    def serve(self, zones: tuple[zone.Zone, ...]) -> None:
+        """Serve these zones, as one change; serials of those that stay go on."""
+        before = self._authority
+        if zones == before.zones:
+            return
+        self._past_serials |= before.serials
+        first = zone.later_serial(0, int(time.time()))
+        serials = {one.origin: self._past_serials.get(one.origin, first) for one in zones}
+        self._authority = zone.Authority(zones, serials)
+        self._publications = self._publications.moved(self._authority)
+        if not self._complete:
+            self._show_saved()
+        self._authority.raise_unlike(before, int(time.time()))
+        self._send(self.whole())
+        self._unsaved.set()
+        shown = ", ".join(names.to_text(one.origin) for one in zones)
+        log.info("zones are now %s", shown)
+        outside = self._publications.outside()
+        if outside:
+            first_few = ", ".join(outside[:8])
+            log.warning(
+                "%d names lie in none of them, so not published: %s", len(outside), first_few
+            )
 
     def whole(self) -> frames.Transaction:
         """Return everything that is published now."""
@@ -97,6 +145,7 @@ class ClusterFeed:
                 group.create_task(watch.run())
                 group.create_task(self.first_sync())
                 group.create_task(self._keep_saved())
+                group.create_task(reload.follow(options.config, options.settings, self.apply))
         finally:
             self._save_last()
 
@@ -131,7 +180,7 @@ class ClusterFeed:
         self._authority.publish(RESTORED, None)
         after = {one.key: one for one in self._authority.contents()}
         self._authority.raise_serials(zone.difference(before, after), int(time.time()))
-        self._complete = True
+        self._complete, self._saved = True, ()
         self._send(self.whole())
         self._unsaved.set()
         log.info("names of %d virtual services are served", len(self.cache))
@@ -151,25 +200,34 @@ class ClusterFeed:
         self._unsaved.set()
         log.info("%s", _described(now), extra={"key": _log_key(owner) if owner else ""})
 
-    def _restore(self) -> None:
+    def _load(self) -> tuple[zone.RecordSet, ...]:
         try:
-            sets = snapshot.load(self._path) if self._path else None
+            return (snapshot.load(self._path) if self._path else None) or ()
         except (snapshot.Damaged, frames.OutOfStep, OSError) as error:
             log.error("no names from disk: %s", error)
-            return
-        if sets is None:
-            return
-        own = tuple(one for one in sets if self._authority.zone_of(one.name) is not None)
-        serials = self._authority.serials
-        for one in own:
-            if one.rtype == zone.SOA and one.name in serials:
+            return ()
+
+    def _restore(self) -> None:
+        for one in self._saved:
+            if one.rtype == zone.SOA:
                 serial = int.from_bytes(one.rdatas[0][-20:-16]) + SERIAL_RESERVE
-                serials[one.name] = zone.later_serial(serial, int(time.time()))
-        rest = tuple(one for one in own if one.rtype != zone.SOA)
+                self._past_serials[one.name] = zone.later_serial(serial, int(time.time()))
+        serials = self._authority.serials
+        serials |= {key: self._past_serials[key] for key in serials.keys() & self._past_serials}
+        self._show_saved()
+
+    def _show_saved(self) -> None:
+        """Publish what was on disk of the present zones."""
+        if not self._saved:
+            return
+        own = tuple(one for one in self._saved if self._authority.zone_of(one.name) is not None)
+        # Addresses only: the NS of a zone that is no more would delegate its names to itself.
+        rest = tuple(one for one in own if one.rtype in {zone.A, zone.AAAA})
         # A rank after every real one: creation times are digits.
         self._authority.publish(RESTORED, zone.Claim(("~", ""), rest))
         # A zone that was added since is unknown: only a whole restoration may deny names.
-        self._restored = {one.name for one in own if one.rtype == zone.SOA} == serials.keys()
+        known = {one.name for one in own if one.rtype == zone.SOA}
+        self._restored = self._authority.serials.keys() <= known
         log.info("%d record sets from disk are served until the API is read", len(rest))
 
     async def _keep_saved(self) -> None:
@@ -208,7 +266,10 @@ class FileFeed:
         workers = crew.Crew(sockets, self.whole)
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGHUP, self._reload, workers)
-        await workers.run()
+        async with asyncio.TaskGroup() as group:
+            group.create_task(workers.run())
+            # Only what concerns the log: the zones are in the files.
+            group.create_task(reload.follow(options.config, options.settings, lambda _: None))
 
     def _reload(self, workers: crew.Crew) -> None:
         try:

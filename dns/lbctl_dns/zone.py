@@ -136,6 +136,11 @@ class Authority:
         self._owned: dict[str, Claim] = {}
         self._claims: dict[bytes, dict[str, Claim]] = {}
 
+    @property
+    def zones(self) -> tuple[Zone, ...]:
+        """Return the zones, each once."""
+        return tuple(self._zones.values())
+
     def zone_of(self, name: bytes) -> bytes | None:
         """Return the origin of the innermost zone that `name` is in, None outside of all."""
         return next((one for one in names.lineage(name) if one in self._zones), None)
@@ -163,6 +168,21 @@ class Authority:
             self.serials[origin] = later_serial(self.serials[origin], now_s)
             soas.append(self._zones[origin].soa.record_set(origin, self.serials[origin]))
         return Change((*change.upserts, *soas), change.deletes)
+
+    def raise_unlike(self, before: "Authority", now_s: int) -> None:
+        """Raise the serial of each zone that is not, with the same serial, what it was before."""
+        old, new = before._by_zone(), self._by_zone()
+        for origin, sets in new.items():
+            if old.get(origin) != sets:
+                self.serials[origin] = later_serial(self.serials[origin], now_s)
+
+    def _by_zone(self) -> dict[bytes, set[RecordSet]]:
+        found: dict[bytes, set[RecordSet]] = {origin: set() for origin in self._zones}
+        for one in self.contents():
+            origin = self.zone_of(one.name)
+            if origin is not None:
+                found[origin].add(one)
+        return found
 
     def contents(self) -> tuple[RecordSet, ...]:
         """Return everything that is published, SOAs first, the rest by name and type."""

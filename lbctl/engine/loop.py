@@ -21,6 +21,11 @@ log = logging.getLogger(__name__)
 
 WORKERS = 32
 """Keys worked on at a time: each mostly waits for the API server."""
+BUSY = 8
+"""Keys in work from which on writes that nobody waits for give way."""
+GIVE_WAY_S = 0.5
+GIVE_WAY_TIMES = 20
+"""A write gives way for ten seconds at most."""
 ROUNDS = 12
 """Plans per pass; more means that plan and API disagree for ever, which is a bug to be seen."""
 
@@ -44,6 +49,8 @@ class Loop:
         """Keys that an acknowledgement would move."""
         self._refused: set[str] = set()
         """Keys that a freed address would move."""
+        self._gave_way: dict[str, int] = {}
+        """How often each key's patient writes have given way."""
 
     def listen(self) -> None:
         """Mark keys dirty on every change of what decisions are made from."""
@@ -142,7 +149,10 @@ class Loop:
             self._remember(key, view, plan, now)
             if not plan.steps:
                 return
-            await self._act(plan.steps)
+            urgent = tuple(step for step in plan.steps if not isinstance(step, _PATIENT))
+            if not urgent and self._gives_way(key):
+                return
+            await self._act(urgent or plan.steps)
             if any(isinstance(step, _VANISHING) for step in plan.steps):
                 return  # the watch tells when it is gone, and marks the key again
         log.error("plan does not settle: %s", plan.steps, extra={"key": _log_key(key)})
@@ -154,6 +164,19 @@ class Loop:
         _keep(self._refused, key, wanted=refused)
         if plan.wake_at is not None:
             self._queue.add_after(key, (plan.wake_at - now).total_seconds())
+
+    def _gives_way(self, key: str) -> bool:
+        """Tell whether what is left to write for a key is put off: others wait for addresses.
+
+        The status of a decision is read by people only, and in a burst of births it would cost
+        the API server a fifth of all writes.
+        """
+        times = self._gave_way.pop(key, 0)
+        if self._queue.load <= BUSY or times >= GIVE_WAY_TIMES:
+            return False
+        self._gave_way[key] = times + 1
+        self._queue.add_after(key, GIVE_WAY_S)
+        return True
 
     async def _act(self, todo: tuple[steps.Step, ...]) -> None:
         claimed = [step.allocation for step in todo if isinstance(step, steps.CreateAllocation)]
@@ -200,6 +223,7 @@ class Loop:
             return None
 
 
+_PATIENT = steps.WriteDecisionStatus
 _VANISHING = (steps.DeleteDecision, steps.ReleaseAllocation)
 
 

@@ -77,13 +77,16 @@ class Client:
             await self._session.close()
 
     async def list(
-        self, resource: Resource, namespace: str | None = None, *, label_selector: str = ""
+        self,
+        resource: Resource,
+        namespace: str | None = None,
+        *,
+        label_selector: str = "",
+        field_selector: str = "",
     ) -> ListResult:
         """Return all objects (of one namespace, if given) as of one version: a quorum read."""
         items: list[Json] = []
-        params = {"limit": str(LIST_PAGE)}
-        if label_selector:
-            params["labelSelector"] = label_selector
+        params = {"limit": str(LIST_PAGE), **_selectors(label_selector, field_selector)}
         while True:
             page = await self._call("GET", resource.path(namespace), params=params)
             items.extend(page.get("items") or [])
@@ -152,6 +155,7 @@ class Client:
         namespace: str | None = None,
         *,
         label_selector: str = "",
+        field_selector: str = "",
     ) -> AsyncIterator[WatchEvent]:
         """Yield changes after `resource_version` until the server ends the watch.
 
@@ -162,9 +166,8 @@ class Client:
             "resourceVersion": resource_version,
             "allowWatchBookmarks": "true",
             "timeoutSeconds": str(WATCH_SECONDS),
+            **_selectors(label_selector, field_selector),
         }
-        if label_selector:
-            params["labelSelector"] = label_selector
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=5, sock_read=WATCH_SILENCE_S)
         url = self._cluster.server + resource.path(namespace)
         try:
@@ -226,6 +229,11 @@ class Client:
             raise _error(response, content, f"{method} {path}")
         answer: Json = json.loads(content) if content else {}
         return answer
+
+
+def _selectors(labels: str, fields: str) -> dict[str, str]:
+    given = {"labelSelector": labels, "fieldSelector": fields}
+    return {name: selector for name, selector in given.items() if selector}
 
 
 def _typed(resource: Resource, body: Json) -> Json:

@@ -26,12 +26,13 @@ class Reflector:
         namespace: str | None = None,
         *,
         label_selector: str = "",
+        field_selector: str = "",
     ) -> None:
         self._api = api
         self._resource = resource
         self._store = store
         self._namespace = namespace
-        self._selector = label_selector
+        self._selectors = {"label_selector": label_selector, "field_selector": field_selector}
 
     async def run(self) -> None:
         """List and watch forever; returns only by cancellation."""
@@ -49,9 +50,7 @@ class Reflector:
 
     async def _list(self) -> str:
         try:
-            listed = await self._api.list(
-                self._resource, self._namespace, label_selector=self._selector
-            )
+            listed = await self._api.list(self._resource, self._namespace, **self._selectors)
         except errors.Permanent as error:
             # An absent CRD or a missing right may be mended while we run; say so and go on.
             raise errors.Unavailable(f"cannot list {self._resource.plural}: {error}") from error
@@ -64,7 +63,7 @@ class Reflector:
         while True:
             try:
                 async for event in self._api.watch(
-                    self._resource, version, self._namespace, label_selector=self._selector
+                    self._resource, version, self._namespace, **self._selectors
                 ):
                     self._store.apply(event.type, event.object)
                     version = event.object["metadata"]["resourceVersion"]

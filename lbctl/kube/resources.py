@@ -33,6 +33,17 @@ EVENTS = Resource("", "v1", "events", "Event", namespaced=True)
 ENDPOINT_SLICES = Resource("discovery.k8s.io", "v1", "endpointslices", "EndpointSlice", True)
 LEASES = Resource("coordination.k8s.io", "v1", "leases", "Lease", namespaced=True)
 
+# Only `lbctl preflight` reads these.
+PODS = Resource("", "v1", "pods", "Pod", namespaced=True)
+CONFIG_MAPS = Resource("", "v1", "configmaps", "ConfigMap", namespaced=True)
+DEPLOYMENTS = Resource("apps", "v1", "deployments", "Deployment", namespaced=True)
+DAEMON_SETS = Resource("apps", "v1", "daemonsets", "DaemonSet", namespaced=True)
+STATEFUL_SETS = Resource("apps", "v1", "statefulsets", "StatefulSet", namespaced=True)
+SERVICE_CIDRS = Resource("networking.k8s.io", "v1", "servicecidrs", "ServiceCIDR", False)
+DEFINITIONS = Resource(
+    "apiextensions.k8s.io", "v1", "customresourcedefinitions", "CustomResourceDefinition", False
+)
+
 GROUP, VERSION = "lbctl.io", "v1alpha1"
 L4_VIRTUAL_SERVICES = Resource(GROUP, VERSION, "l4virtualservices", "L4VirtualService", False)
 IP_ALLOCATIONS = Resource(GROUP, VERSION, "ipallocations", "IPAllocation", False)

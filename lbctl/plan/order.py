@@ -140,14 +140,19 @@ def _withdraw(view: View, found: ObservedDecision, now: datetime.datetime) -> Pl
     phase = found.virtual_service.phase
     if phase is Phase.SERVING:
         return _begin_withdrawal(found, now)
-    status = conditions.leaving_status(found)
-    if status != found.status:
-        return Plan((steps.WriteDecisionStatus(found.virtual_service.key, status),))
     if phase is Phase.DRAINING:
         return _drain(found, now)
     if readiness.withdrawn_everywhere(view, found):
         return Plan((steps.DeleteDecision(found.virtual_service.key, found.uid),))
-    return Plan(waiting=True)
+    return Plan(_leaving_step(found), waiting=True)
+
+
+def _leaving_step(found: ObservedDecision) -> tuple[steps.Step, ...]:
+    """Return the status that says what a decision on its way out is waiting for."""
+    status = conditions.leaving_status(found)
+    if status == found.status:
+        return ()
+    return (steps.WriteDecisionStatus(found.virtual_service.key, status),)
 
 
 def _begin_withdrawal(found: ObservedDecision, now: datetime.datetime) -> Plan:
@@ -164,7 +169,7 @@ def _drain(found: ObservedDecision, now: datetime.datetime) -> Plan:
     ttl_s = max((name.ttl_s for name in current.names), default=0)
     end = times.parse(current.drain_start) + datetime.timedelta(seconds=ttl_s)
     if now < end:
-        return Plan(wake_at=end)
+        return Plan(_leaving_step(found), wake_at=end)
     return _rephase(found, Phase.WITHDRAWN, current.drain_start)
 
 

@@ -43,15 +43,18 @@ async def follow(path: Path | None, now: Settings, apply: Callable[[Settings], N
     A file that does not parse leaves everything as it was; so does a setting that `apply` refuses
     with Misconfigured. Log level and format are applied here.
     """
-    seen = _read(path)
+    seen: bytes | None = None
     while True:
         await asyncio.sleep(LOOK_EVERY_S)
         text = _read(path)
         if path is None or text is None or text == seen:
             continue
-        seen = text
+        first, seen = seen is None, text
         try:
-            now = _take(now, config_file.load(path), apply)
+            found = config_file.load(path)
+            # The first look compares: the file may have changed since `now` was read from it.
+            if not first or found != now:
+                now = _take(now, found, apply)
         except Misconfigured as error:
             log.error("settings stay as they were: %s", error)
 

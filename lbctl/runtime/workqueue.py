@@ -22,6 +22,11 @@ class WorkQueue:
     def __len__(self) -> int:
         return len(self._ready)
 
+    @property
+    def load(self) -> int:
+        """Return how many keys are ready or being worked on."""
+        return len(self._ready) + len(self._working)
+
     def add(self, key: str) -> None:
         """Mark a key dirty; while it is being worked on, it waits for that to end."""
         if key in self._dirty:

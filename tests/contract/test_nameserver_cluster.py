@@ -1,6 +1,7 @@
 """The running server fed by L4VirtualServices of an API server that comes and goes."""
 
 import asyncio
+import json
 import os
 import re
 import signal
@@ -153,3 +154,47 @@ def test_a_killed_worker_comes_back_with_all_names(tmp_path: Path) -> None:
             assert shown == ["198.18.0.0"]
 
     run(scenario)
+
+
+def configure(folder: Path, nameservice: dict[str, Any]) -> None:
+    """Swap the settings file in one step, as a mounted ConfigMap does."""
+    new = folder / "settings.new"
+    new.write_text(json.dumps({"nameservice": nameservice}))
+    new.rename(folder / "settings.yaml")
+
+
+def test_zones_follow_the_settings_without_a_gap_in_answers(tmp_path: Path) -> None:
+    other = "kuard.default.lb.example.net"
+    asked = {"NOERROR": 0}
+
+    async def ask(server: Server, ended: asyncio.Event) -> None:
+        while not ended.is_set():
+            rcode = await asyncio.to_thread(server.rcode, KUARD)
+            asked[rcode] = asked.get(rcode, 0) + 1
+
+    async def scenario(api: nb.NamesApi) -> None:
+        await api.put(nb.decision("kuard", "198.18.0.1", hosts=(KUARD, other)))
+        async with Running(tmp_path, api) as server:
+            await becomes(server, ["198.18.0.1"])
+            await has_rcode(server, "REFUSED", other)
+            first, pid, workers = serial(server), server.process.pid, server.workers()
+            ended = asyncio.Event()
+            asking = asyncio.ensure_future(ask(server, ended))
+            zones = ["lb.example", "lb.example.net"]
+            configure(tmp_path, {"subdomains": zones, "nsAddresses": ["127.0.0.2"]})
+            await becomes(server, ["198.18.0.1"], other)
+            assert serial(server) > first
+            assert server.short("ns1.lb.example") == ["127.0.0.2"]
+            configure(tmp_path, {"subdomains": zones, "nsAddresses": ["nowhere"]})
+            await asyncio.to_thread(until, lambda: "nameservice.nsAddresses" in server.log())
+            assert server.short(other) == ["198.18.0.1"]
+            configure(tmp_path, {"subdomains": ["lb.example"], "soa": {"refresh": 77}})
+            await has_rcode(server, "REFUSED", other)
+            assert server.dig("+short", "lb.example", "SOA").split()[3] == "77"
+            ended.set()
+            await asking
+            assert (server.process.pid, server.workers()) == (pid, workers)
+
+    run(scenario)
+    assert asked["NOERROR"] > 100
+    assert set(asked) == {"NOERROR"}

@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -170,11 +171,36 @@ def test_the_kernel_answers_nothing_that_belongs_to_the_switch(world: OvsWorld) 
     sh("ip", "route", "delete", "10.244.71.1/32", "dev", "up0", inside=client)
 
 
+ONE_PASS = """
+import asyncio
+from lbctl_dataplane.backends import ground, ovs
+async def run():
+    backend = ovs.OvsBackend(ground.Names("br-int", "svc0"), tuple)
+    known = asyncio.Event()
+    async with asyncio.timeout(10), asyncio.TaskGroup() as tasks:
+        following = tasks.create_task(backend.follow(known.set))
+        await known.wait()
+        await backend.program([])
+        following.cancel()
+asyncio.run(run())
+print("programmed")
+"""
+
+
+def test_an_agent_in_another_pid_namespace_commands_the_switch(world: OvsWorld) -> None:
+    # As in a pod without hostPID, where ovs-appctl takes the switch's PID file for a stale one.
+    apart = ("unshare", "--pid", "--fork", "--mount-proc")
+    with pytest.raises(RuntimeError, match=r"ovs-vswitchd\.pid"):
+        sh(*apart, "ovs-appctl", "version", env=world.bed.env)
+    command = (*apart, sys.executable, "-c", ONE_PASS)
+    assert sh(*command, inside=world.bed.node, env=world.bed.env) == "programmed\n"
+
+
 def test_a_pod_that_comes_and_goes_is_noticed_in_the_switch(world: OvsWorld) -> None:
     bed = world.bed
 
     async def follow() -> None:
-        backend = ovs.OvsBackend(world.names)
+        backend = ovs.OvsBackend(world.names, lambda: world.legs)
         news = asyncio.Event()
         async with asyncio.timeout(10), asyncio.TaskGroup() as tasks:
             following = tasks.create_task(backend.follow(news.set))

@@ -47,6 +47,13 @@ KNOWN = (
     Rules(resources.IP_ALLOCATIONS, False, True, unconditional=False, strategic=False),
     Rules(resources.SERVING_NODES, True, True, unconditional=False, strategic=False),
     Rules(resources.FABRICS, True, True, unconditional=False, strategic=False),
+    Rules(resources.PODS, status=True, generation=True, unconditional=True),
+    Rules(resources.CONFIG_MAPS, status=False, generation=False, unconditional=True),
+    Rules(resources.DEPLOYMENTS, status=True, generation=True, unconditional=True),
+    Rules(resources.DAEMON_SETS, status=True, generation=True, unconditional=True),
+    Rules(resources.STATEFUL_SETS, status=True, generation=True, unconditional=True),
+    Rules(resources.SERVICE_CIDRS, status=True, generation=False, unconditional=True),
+    Rules(resources.DEFINITIONS, True, True, unconditional=False, strategic=False),
     # Last: the path of a namespaced object looks like a subresource of its namespace.
     Rules(resources.NAMESPACES, status=True, generation=False, unconditional=True),
 )

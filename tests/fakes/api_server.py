@@ -24,6 +24,7 @@ PATCHES = {
     client.MERGE_PATCH: api_patches.merge,
     client.STRATEGIC_MERGE_PATCH: api_patches.merge_strategically,
 }
+REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
 
 
 class ApiServer:
@@ -37,6 +38,8 @@ class ApiServer:
         """Answer 503 to every path with this in it."""
         self.silent = False
         """Take every request and never answer."""
+        self.release = ("1", "36")
+        """Major and minor of the version it says it has."""
         self.cluster = config.ClusterConfig("", None)
         self.calls: list[str] = []
         """`<method> <path>` of every request, in order."""
@@ -104,6 +107,8 @@ class ApiServer:
     def application(self) -> web.Application:
         """Return the routes of every resource type that lbctl uses."""
         app = web.Application()
+        app.router.add_get("/version", self._version)
+        app.router.add_post(REVIEWS, self._review)
         for rules in api_objects.KNOWN:
             self._route(app, rules, rules.resource.path())
             if rules.resource.namespaced:
@@ -116,6 +121,17 @@ class ApiServer:
 
         for suffix in ("", "/{name}", "/{name}/{sub}"):
             app.router.add_route("*", path + suffix, collection)
+
+    async def _version(self, request: web.Request) -> web.Response:
+        self.calls.append(f"{request.method} {request.path}")
+        if self.unavailable:
+            return web.Response(text="the fake is told to be unavailable", status=503)
+        return web.json_response({"major": self.release[0], "minor": self.release[1]})
+
+    async def _review(self, request: web.Request) -> web.Response:
+        self.calls.append(f"{request.method} {request.path}")
+        answer: Json = {**await request.json(), "status": {"allowed": True}}
+        return web.json_response(answer, status=201)
 
     async def _answer(self, request: web.Request, rules: Rules) -> web.StreamResponse:
         self.calls.append(f"{request.method} {request.path}")
@@ -250,7 +266,8 @@ def _selected(request: web.Request, obj: Json) -> bool:
         key, equals, value = part.partition("=")
         if key not in labels or (equals and labels[key] != value):
             return False
-    return True
+    wanted = request.query.get("fieldSelector", "").removeprefix("metadata.name=")
+    return wanted in {"", obj["metadata"]["name"]}
 
 
 def _status(refusal: Refusal) -> Json:

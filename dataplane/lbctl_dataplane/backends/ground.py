@@ -21,7 +21,6 @@ class Names:
 
     bridge: str
     service_interface: str
-    legs: tuple[Address, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +32,7 @@ class Switch:
     """Sorted; empty where the kernel's own datapath takes the frames."""
 
 
-def read(rows: Rows, names: Names) -> Switch:
+def read(rows: Rows, names: Names, legs: tuple[Address, ...] = ()) -> Switch:
     """Return the facts. Raises Unavailable naming what is missing and the cure."""
     bridge = next((row for row in rows["Bridge"].values() if row["name"] == names.bridge), None)
     if bridge is None:
@@ -54,7 +53,7 @@ def read(rows: Rows, names: Names) -> Switch:
         service_mac=str(ovsdb.scalar(service["mac_in_use"])),
         gateway_mac=str(ovsdb.scalar(own["mac_in_use"])) if own else "02:00:00:00:00:01",
         pods=pods,
-        legs=names.legs,
+        legs=legs,
     )
     # With the kernel datapath a drop at ingress would come before OVS has the frame.
     guarded = bridge["datapath_type"] == "netdev"

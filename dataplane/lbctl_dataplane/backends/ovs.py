@@ -27,10 +27,10 @@ DEBIAN_RUNDIR = "/var/run/openvswitch"
 class OvsBackend:
     """Owns the flows with our cookie, the groups with our prefix and the guard of one node."""
 
-    def __init__(self, names: ground.Names) -> None:
-        run_dir = Path(os.environ.get("OVS_RUNDIR", DEBIAN_RUNDIR))
+    def __init__(self, names: ground.Names, legs: Callable[[], tuple[Address, ...]]) -> None:
         self._names = names
-        self._database = ovsdb.Database(run_dir / "db.sock")
+        self._legs = legs
+        self._database = ovsdb.Database(_run_dir() / "db.sock")
         self._compiler = ovs.Compiler()
         self._last: ground.Switch | None = None
         self._connected = False
@@ -59,14 +59,14 @@ class OvsBackend:
         self._swept, self._observed, self._guarded = False, None, None
 
     def legs(self) -> tuple[Leg, ...] | None:
-        """Return the configured addresses with the service interface's MAC."""
+        """Return the legs' addresses with the service interface's MAC."""
         if not self._connected:
             return None
         try:
-            mac = self._switch().ground.service_mac
+            found = self._switch().ground
         except errors.Unavailable:
             return None
-        return tuple(Leg(address, mac) for address in self._names.legs)
+        return tuple(Leg(address, found.service_mac) for address in found.legs)
 
     async def program(self, frontends: Sequence[Frontend]) -> Outcome:
         """Make the switch forward for these frontends; see `NodeBackend.program`."""
@@ -98,7 +98,7 @@ class OvsBackend:
     def _switch(self) -> ground.Switch:
         if not self._connected:
             raise errors.Unavailable("OVS database is not connected yet")
-        found = ground.read(self._database.rows, self._names)
+        found = ground.read(self._database.rows, self._names, self._legs())
         if found != self._last:
             self._last = found  # the same object while nothing changed: comparing it is free
         return self._last or found
@@ -154,7 +154,7 @@ class OvsBackend:
 
     async def _sweep(self, local: frozenset[Address]) -> None:
         """Drop connections to pods that went while nobody looked (a crash, a restart)."""
-        dump = await commands.run("ovs-appctl", "dpctl/dump-conntrack", f"zone={constants.CT_ZONE}")
+        dump = await _vswitchd("dpctl/dump-conntrack", f"zone={constants.CT_ZONE}")
         stale = connections_to(dump) - local
         if stale:
             log.info("dropping the connections of %d pods that are gone", len(stale))
@@ -182,7 +182,26 @@ def _destination(address: Address) -> str:
 async def _flush(original: str, reply: str) -> None:
     tuples = [original, reply] if reply else [original]
     zone = f"zone={constants.CT_ZONE}"
-    await commands.run("ovs-appctl", "dpctl/flush-conntrack", zone, *tuples)
+    await _vswitchd("dpctl/flush-conntrack", zone, *tuples)
+
+
+async def _vswitchd(*words: str) -> str:
+    """Give a command to the switch, by its socket's path.
+
+    By its name alone ovs-appctl asks who holds the lock of the PID file, which nobody seems to do
+    for a process in another PID namespace: an agent in a pod would always find it "stale".
+    """
+    pid_file = _run_dir() / "ovs-vswitchd.pid"
+    try:
+        pid = int(pid_file.read_text())
+    except (OSError, ValueError) as error:
+        raise errors.Unavailable(f"{pid_file}: {error}; is ovs-vswitchd running?") from error
+    socket = _run_dir() / f"ovs-vswitchd.{pid}.ctl"
+    return await commands.run("ovs-appctl", "-t", str(socket), *words)
+
+
+def _run_dir() -> Path:
+    return Path(os.environ.get("OVS_RUNDIR", DEBIAN_RUNDIR))
 
 
 async def _guard_table() -> str:

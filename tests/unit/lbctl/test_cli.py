@@ -9,7 +9,7 @@ from click.testing import CliRunner
 from lbctl import cli
 
 
-@pytest.mark.parametrize("name", ["controller", "agent", "dns", "config"])
+@pytest.mark.parametrize("name", ["controller", "agent", "dns", "config", "preflight"])
 def test_help_lists_own_and_plugged_in_commands(name: str) -> None:
     found = CliRunner().invoke(cli.main, ["--help"])
     assert found.exit_code == 0

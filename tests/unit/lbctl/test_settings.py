@@ -50,6 +50,8 @@ def test_a_pool_refuses_what_is_no_range(addresses: list[str]) -> None:
         ("nameservice.soa.refresh", 0),
         ("agent.backend", "magic"),
         ("agent.legs", ["172.31.241.2/30"]),
+        ("NetworkSettings.nodeNetworkList", [{"networkName": "a", "cidrs": ["10.1.0.1/16"]}]),
+        ("NetworkSettings.nodeNetworkList", [{"networkName": "a", "cidrs": ["10.1.0.0/33"]}]),
         ("L4Settings.unknown", True),
         ("LbctlSettings.logFormat", "xml"),
     ],

@@ -9,7 +9,7 @@ from lbctl.model import errors
 from lbctl_dataplane.backends import ground, ovsdb
 from lbctl_dataplane.rules import ovs
 
-NAMES = ground.Names("br-int", "svc0", (build.ip("172.31.241.6"),))
+NAMES = ground.Names("br-int", "svc0")
 
 
 def interface(name: str, ofport: Any, mac: Any = "02:00:00:00:00:aa", **ids: str) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 import pytest
 
 from lbctl.model import errors
-from lbctl.settings import NameServiceSettings, Settings
+from lbctl.settings import NameServiceSettings, Settings, SoaSettings
 from lbctl_dns import configured, names, zone
 
 
@@ -29,7 +29,12 @@ def test_a_subdomain_becomes_a_zone_with_the_seeds_timers() -> None:
     [
         (NameServiceSettings(), "nameservice.subdomains"),
         (NameServiceSettings(subdomains=("a.b",), ns_addresses=("x",)), "nameservice.nsAddresses"),
-        (NameServiceSettings(subdomains=(".".join(["x" * 60] * 5),)), "zone xxx"),
+        (
+            NameServiceSettings(subdomains=(".".join(["x" * 60] * 5),)),
+            "nameservice.subdomains: xxx",
+        ),
+        (NameServiceSettings(subdomains=("a.b",), soa=SoaSettings(mname="a..b")), "soa.mname: a"),
+        (NameServiceSettings(subdomains=("a.b",), soa=SoaSettings(rname="." * 3)), "soa.rname: "),
     ],
 )
 def test_what_makes_no_zone_names_the_field(settings: NameServiceSettings, field: str) -> None:

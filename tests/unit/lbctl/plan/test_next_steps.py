@@ -200,8 +200,15 @@ def test_a_published_name_is_drained_and_one_that_was_not_needs_no_time(
 
 
 @pytest.mark.parametrize("phase", [Phase.DRAINING, Phase.WITHDRAWN])
-def test_each_phase_on_the_way_out_is_told_first(phase: Phase) -> None:
-    assert kinds(leaving(phase, drain_start="2026-11-21T12:00:00Z")) == ["WriteDecisionStatus"]
+def test_what_a_decision_on_its_way_out_waits_for_is_told(phase: Phase) -> None:
+    behind = (builders.agent(decisions=0),)
+    view = leaving(phase, drain_start="2026-11-21T12:00:00Z")
+    waiting = dataclasses.replace(view, agents=behind)
+    assert kinds(waiting) == ["WriteDecisionStatus"]
+
+
+def test_a_decision_that_nobody_waits_for_goes_without_a_word() -> None:
+    assert kinds(leaving(Phase.WITHDRAWN, drain_start="2026-11-21T12:00:00Z")) == ["DeleteDecision"]
 
 
 def test_draining_lasts_for_the_names_ttl() -> None:

@@ -62,3 +62,16 @@ def test_a_file_that_does_not_parse_changes_nothing_and_a_good_one_does(
 
     event_loops.run(body(), event_loops.Hurried)
     assert [settings.nameservice.ttl for settings in seen] == [7]
+
+
+def test_a_change_between_the_start_and_the_first_look_is_not_lost(tmp_path: Path) -> None:
+    path = tmp_path / "settings.yaml"
+    path.write_text("nameservice: {ttl: 7}")
+    seen: list[Settings] = []
+
+    async def body() -> None:
+        async with event_loops.running(reload.follow(path, Settings(), seen.append)):
+            await event_loops.until(lambda: bool(seen))
+
+    event_loops.run(body(), event_loops.Hurried)
+    assert [settings.nameservice.ttl for settings in seen] == [7]

@@ -1,0 +1,93 @@
+"""Where a node's legs come from: the settings, else an annotation on its own Node."""
+
+import ipaddress
+from collections.abc import Mapping
+
+from lbctl.kube import resources
+from lbctl.kube.objects import Json, metadata
+from lbctl.kube.resources import Resource
+from lbctl.kube.store import Store
+from lbctl.model import errors
+from lbctl.model.virtual_service import Address
+from lbctl.settings import Settings
+from lbctl_dataplane.rules import own_legs
+
+LAST = "lastLegs"
+"""In the stored Node: the legs that were in force, so that a restart knows them too."""
+
+
+class OwnLegs:
+    """The legs of one node; those in force stay while what is said about them is wrong."""
+
+    def __init__(self, node: str, settings: Settings) -> None:
+        self._node = node
+        self._given = settings.agent.legs
+        self._networks = _networks(settings)
+        self._last: tuple[Address, ...] = ()
+        self._nodes = Store(transform=self._trim)
+
+    @property
+    def stores(self) -> Mapping[Resource, Store]:
+        """Return what must be watched: its Node, or nothing where the settings say it all."""
+        return {} if self._given else {resources.NODES: self._nodes}
+
+    def apply(self, settings: Settings) -> None:
+        """Take the networks that legs may lie in; `agent.legs` needs a restart."""
+        self._networks = _networks(settings)
+
+    def now(self) -> tuple[Address, ...]:
+        """Return the legs in force. Raises Unavailable before anything is known of them."""
+        # Not known is not none: without legs the switch would stop to answer for them.
+        if not self._given and not self._nodes.synced.is_set() and not len(self._nodes):
+            raise errors.Unavailable(f"legs: Node {self._node} was not read yet")
+        found = self._found()
+        self._last = own_legs.in_force(found, self._last) if found is not None else self._last
+        return self._last
+
+    def complaint(self) -> str:
+        """Return what is wrong with the legs and the cure; empty when nothing is."""
+        found = self._found()
+        if found is None:
+            return (
+                f"there is no Node {self._node} to read legs from: --node must be the Node's name"
+            )
+        legs = own_legs.in_force(found, self._last)
+        if found.faults:
+            rest = f"in force: {', '.join(map(str, legs))}" if legs else "no leg is in force"
+            return f"{'; '.join(found.faults)} ({rest})"
+        if not legs:
+            return (
+                f"no service leg, so no traffic comes here: kubectl annotate node {self._node} "
+                f"{own_legs.ANNOTATION}=ADDRESS[,ADDRESS], or set agent.legs"
+            )
+        return ""
+
+    def _found(self) -> own_legs.Reading | None:
+        """Return what is said now, None where there is no such Node."""
+        if self._given:
+            return own_legs.read(self._given, "setting agent.legs", self._networks)
+        node = self._nodes.get(self._node)
+        return self._read(node) if node is not None else None
+
+    def _read(self, node: Json) -> own_legs.Reading:
+        text = str((metadata(node).get("annotations") or {}).get(own_legs.ANNOTATION, ""))
+        place = f"annotation {own_legs.ANNOTATION} of Node {self._node}"
+        return own_legs.read(text.split(","), place, self._networks)
+
+    def _trim(self, node: Json) -> Json:
+        meta = metadata(node)
+        if not self._last:
+            self._last = tuple(ipaddress.ip_address(text) for text in node.get(LAST, ()))
+        self._last = own_legs.in_force(self._read(node), self._last)
+        text = (meta.get("annotations") or {}).get(own_legs.ANNOTATION, "")
+        return {
+            "metadata": {
+                **{key: meta.get(key) for key in ("name", "resourceVersion")},
+                "annotations": {own_legs.ANNOTATION: text},
+            },
+            LAST: [str(leg) for leg in self._last],
+        }
+
+
+def _networks(settings: Settings) -> tuple[str, ...]:
+    return tuple(cidr for network in settings.network.node_network_list for cidr in network.cidrs)
