@@ -3,7 +3,7 @@ SHELL := /bin/bash
 BIN := .venv/bin
 STAGE := scripts/stage
 
-.PHONY: help setup check test demo lab down bench-vip image image-pins requirements
+.PHONY: help setup check test demo lab down bench-vip image image-pins requirements values golden chart-test
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -39,6 +39,16 @@ N ?= 1000
 ROUNDS ?= 3
 bench-vip: setup ## From create to address, N Services, beside MetalLB
 	@$(BIN)/python tests/perf/bench_vip.py -n $(N) --rounds $(ROUNDS) $(if $(ENDPOINTS),--endpoints)
+
+values: setup ## Generate the chart's values, their schema and docs/reference/values.md
+	@$(BIN)/python scripts/generate_values.py
+
+golden: values ## Write the reviewed renders of the chart again; look at the difference
+	@LBCTL_GOLDEN=1 $(BIN)/python -m pytest tests/contract/test_chart.py -q -k reviewed
+
+chart-test: setup ## The chart: lint, renders, schema, checks; as root also releases on a real API server
+	@$(BIN)/python -m pytest tests/unit/test_values.py tests/contract/test_chart.py \
+		tests/contract/test_chart_checks.py tests/contract/test_chart_release.py -q
 
 image: setup ## Container images and bills of materials in dist/images, without an engine
 	@$(BIN)/lbctl lab image build

@@ -17,7 +17,7 @@ from lbctl.model.errors import Misconfigured
 from lbctl.plan.view import Naming
 from lbctl.runtime import reload
 from lbctl.settings import Settings
-from lbctl.translate.namespaces import Requirement, Scope
+from lbctl.translate.namespaces import scope_of
 from lbctl.translate.service import Ownership
 
 log = logging.getLogger(__name__)
@@ -170,20 +170,9 @@ def rules_of(settings: Settings) -> snapshot.Rules:
             empty_grace_s=settings.nameservice.empty_grace,
             flat=settings.l4.auto_fqdn == "flat",
         ),
-        scope=_scope(settings),
+        scope=scope_of(settings.lbctl),
         stopped=settings.lbctl.delete_config == "true",
     )
-
-
-def _scope(settings: Settings) -> Scope:
-    selector = settings.lbctl.namespace_selector
-    wanted = [
-        Requirement(entry.key, entry.operator, frozenset(entry.values))
-        for entry in selector.match_expressions
-    ]
-    if selector.label_key:
-        wanted.append(Requirement(selector.label_key, "In", frozenset({selector.label_value})))
-    return Scope(tuple(wanted), frozenset(settings.lbctl.blocked_namespace_list))
 
 
 def _lock(settings: Settings, api: client.Client) -> Lock:

@@ -18,7 +18,7 @@ from lbctl.kube.objects import Json
 from lbctl.model import errors
 from lbctl_lab import binaries, certs, progress
 
-CRDS = Path(__file__).parents[1] / "charts" / "lbctl" / "crds"
+CRDS = Path(__file__).parents[1] / "charts" / "lbctl" / "files" / "crds"
 NAMESPACE = "lbctl-system"
 TOKEN = "contract"
 READY_S = 90.0

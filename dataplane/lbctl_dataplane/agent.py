@@ -79,6 +79,8 @@ class Agent:
         self._restored = False
         self._unsaved = False
         self._save_after = 0.0
+        self._passed = False
+        """Something was programmed, so what we know is worth keeping."""
         self._failures = 0
         self._restore()
         self._book = decisions.Book(services, slices, self._wake.set)
@@ -94,7 +96,15 @@ class Agent:
         self._wake.set()
 
     async def run(self) -> None:
-        """Run until cancelled; what is programmed stays when we go."""
+        """Run until cancelled; what is programmed stays when we go, and is on disk."""
+        try:
+            await self._run()
+        finally:
+            if self._passed and self._unsaved:
+                self._book.view()  # what is held since the last pass is to be kept as well
+                self._write_state()
+
+    async def _run(self) -> None:
         settings = self._options.settings
         lease = f"lbctl-agent-{self._options.node}"
         async with asyncio.TaskGroup() as tasks:
@@ -178,6 +188,7 @@ class Agent:
                 "" if view.concerned else " (repair or local change)",
             )
         self._failures = 0
+        self._passed = True
         self._complain(done.complaint)
         full = Report(
             view.decisions, view.slices, done.exceptions, message=done.complaint[:MESSAGE_CHARS]
@@ -219,13 +230,16 @@ class Agent:
         started = clock()
         if not self._unsaved or started < self._save_after:
             return
+        self._write_state()
+        self._save_after = clock() + (clock() - started) / SAVE_SHARE
+
+    def _write_state(self) -> None:
         self._unsaved = False
         objects: dict[str, list[Json]] = {
             resource.plural: list(store) for resource, store in self._stores.items()
         }
         objects[resources.L4_VIRTUAL_SERVICES.plural] += self._book.held_objects()
         state_file.save(self._options.state_path, objects)
-        self._save_after = clock() + (clock() - started) / SAVE_SHARE
 
     async def _check_holds(self) -> None:
         """Let go of held decisions whose Service is proved to be gone or another one."""

@@ -13,6 +13,7 @@ from pathlib import Path
 import yaml
 
 from lbctl_lab import (
+    commands,
     controlplane,
     credentials,
     errors,
@@ -26,6 +27,8 @@ from lbctl_lab import (
 
 NAMESPACE = "lbctl-system"
 LIFETIME = "8760h"
+RIGHTS = ("rbac-controller", "rbac-agents", "rbac-dns", "admission")
+"""Templates of the chart that the lab applies."""
 READY_WITHIN_S = 45.0
 HERE = state.ROOT / "lbctl"
 
@@ -111,19 +114,28 @@ def deploy(wanted: Sequence[plan.Node], shown: progress.Progress) -> None:
 
 
 def _apply_manifests() -> None:
-    charts = Path(state.checkout()) / "charts" / "lbctl"
-    crds = sorted((charts / "crds").glob("*.yaml"))
-    others = sorted((charts / "templates").glob("*.yaml"))
+    chart = Path(state.checkout()) / "charts" / "lbctl"
+    crds = sorted((chart / "files" / "crds").glob("*.yaml"))
     if not crds:
-        raise errors.LabError(str(charts), "holds no definitions", "lbctl lab up --bare")
-    controlplane.kubectl("apply", "-f", str(charts / "crds"))
+        raise errors.LabError(str(chart), "holds no definitions", "lbctl lab up --bare")
+    controlplane.kubectl("apply", "-f", str(chart / "files" / "crds"))
     names = [yaml.safe_load(path.read_text())["metadata"]["name"] for path in crds]
     established = [f"crd/{name}" for name in names]
     controlplane.kubectl("wait", "--for=condition=Established", *established, "--timeout=30s")
-    # The namespace first: the rest of the folder is in it.
-    namespace = [path for path in others if path.stem == "namespace"]
-    for path in namespace + [other for other in others if other not in namespace]:
-        controlplane.kubectl("apply", "-f", str(path))
+    namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}}
+    controlplane.kubectl("apply", "-f", "-", text=json.dumps(namespace))
+    controlplane.kubectl("apply", "-f", "-", text=_rights(chart))
+
+
+def _rights(chart: Path) -> str:
+    """Return the chart's accounts, rights and policies as helm renders them.
+
+    The workloads are left out: the lab runs lbctl's processes itself, next to their sources.
+    """
+    shown = [word for name in RIGHTS for word in ("--show-only", f"templates/{name}.yaml")]
+    render = ("template", "lbctl", str(chart), "--namespace", NAMESPACE, "--values", "-")
+    helm = str(controlplane.tools() / "helm")
+    return commands.run([helm, *render, *shown], text=yaml.safe_dump(settings()))
 
 
 def _write_identities(wanted: Sequence[plan.Node]) -> None:

@@ -9,7 +9,7 @@ from lbctl.preflight import rivals
 from lbctl.preflight.facts import ClusterFacts, Delegation, Fact, Proxy, Service, Unread
 from lbctl.preflight.findings import Finding, ok, problem, warning
 from lbctl.settings import Settings
-from lbctl.translate.namespaces import Requirement, Scope
+from lbctl.translate.namespaces import scope_of
 
 OLDEST = (1, 30)
 """Agents prove which node they are by a claim in their token, which 1.30 brought."""
@@ -159,7 +159,7 @@ def kept_addresses(facts: ClusterFacts, settings: Settings, ranges: Pools) -> Fi
         return unread(title, facts.services, "run this with rights to list services")
     if isinstance(facts.labels, Unread):
         return unread(title, facts.labels, "run this with rights to list namespaces")
-    scope, labels = _scope(settings), facts.labels
+    scope, labels = scope_of(settings.lbctl), facts.labels
     replaced = [
         f"{service.key} shows {shown}"
         for service in facts.services
@@ -283,17 +283,6 @@ def _ours(service: Service, settings: Settings) -> bool:
     asked = service.load_balancer_class
     by_default = not asked and settings.l4.default_lb_controller
     return service.balanced and (asked == settings.l4.load_balancer_class or by_default)
-
-
-def _scope(settings: Settings) -> Scope:
-    selector = settings.lbctl.namespace_selector
-    wanted = [
-        Requirement(entry.key, entry.operator, frozenset(entry.values))
-        for entry in selector.match_expressions
-    ]
-    if selector.label_key:
-        wanted.append(Requirement(selector.label_key, "In", frozenset({selector.label_value})))
-    return Scope(tuple(wanted), frozenset(settings.lbctl.blocked_namespace_list))
 
 
 def _some(texts: Sequence[str]) -> str:

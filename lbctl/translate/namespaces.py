@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from lbctl.settings import LbctlSettings
+
 
 @dataclass(frozen=True, slots=True)
 class Requirement:
@@ -42,3 +44,15 @@ class Scope:
         return namespace not in self.blocked and all(
             requirement.holds(labels) for requirement in self.requirements
         )
+
+
+def scope_of(settings: LbctlSettings) -> Scope:
+    """Return the scope that the settings describe: label, expressions and block list together."""
+    selector = settings.namespace_selector
+    wanted = [
+        Requirement(entry.key, entry.operator, frozenset(entry.values))
+        for entry in selector.match_expressions
+    ]
+    if selector.label_key:
+        wanted.append(Requirement(selector.label_key, "In", frozenset({selector.label_value})))
+    return Scope(tuple(wanted), frozenset(settings.blocked_namespace_list))
