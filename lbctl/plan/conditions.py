@@ -41,7 +41,7 @@ def decision_status(
 ) -> DecisionStatus:
     """Return the status of an L4VirtualService."""
     wanted = decision.virtual_service
-    state, reason = found.state
+    state, reason = _state(decision, found)
     up, total = _members(view, decision)
     return DecisionStatus(
         state=state,
@@ -53,6 +53,15 @@ def decision_status(
         vip=",".join(str(vip.address) for vip in wanted.vips),
         host=",".join(name.host for name in wanted.names),
     )
+
+
+def _state(decision: ObservedDecision, found: readiness.Readiness) -> tuple[str, str]:
+    """Return state and reason; what is Up stays so while a change is being acknowledged."""
+    state, reason = found.state
+    on_its_way = reason in (Reason.WAITING_FOR_AGENT.value, Reason.WAITING_FOR_ROUTER.value)
+    if on_its_way and decision.status is not None and decision.status.state == "Up":
+        return "Up", ""
+    return state, reason
 
 
 def leaving_status(decision: ObservedDecision) -> DecisionStatus:

@@ -107,6 +107,7 @@ BAD = {
 @pytest.mark.parametrize("name", sorted(BAD))
 def test_a_bad_request_is_told_and_costs_nobody_else_anything(kuard, name):
     spec, reason, named = BAD[name]
+    kuard.wait("Up", "2/2")
     before = kuard.status()
     kuard.kubectl("expose", "deployment", "kuard", f"--name={name}", "--type=LoadBalancer",
                   "--port=8080", "--overrides", json.dumps({"spec": spec}))  # fmt: skip

@@ -164,3 +164,13 @@ def test_ingress_has_the_primary_family_first(families: list[str]) -> None:
     found = conditions.ingress_of(view.decision.virtual_service, service)
     expected = held if families[0] == "IPv4" else held[::-1]
     assert found == tuple(entry.address for entry in expected)
+
+
+@pytest.mark.parametrize(("before", "now"), [("Up", "Up"), ("Pending", "Pending")])
+def test_a_change_that_is_being_acknowledged_is_no_news_to_who_is_up(before: str, now: str) -> None:
+    behind = (builders.agent(decisions=0, slices=0),)
+    view = serving(slices=(READY,), agents=behind)
+    assert view.decision is not None
+    shown = dataclasses.replace(status(view), state=before)
+    told = dataclasses.replace(view, decision=dataclasses.replace(view.decision, status=shown))
+    assert status(told).state == now
