@@ -65,10 +65,8 @@ class Controller:
         last = asyncio.get_running_loop().time()
         while True:
             await asyncio.sleep(1)
-            now, period_s = (
-                asyncio.get_running_loop().time(),
-                self.settings.lbctl.full_sync_frequency,
-            )
+            now = asyncio.get_running_loop().time()
+            period_s = self.settings.lbctl.full_sync_frequency
             if period_s and now - last >= period_s:
                 last = now
                 self.decisions.everything()

@@ -24,7 +24,8 @@ def _slim(obj: Json) -> Json:
     return obj
 
 
-def _of_slice(obj: Json) -> list[str]:
+def keys_of_slice(obj: Json) -> list[str]:
+    """Return the Service key of an EndpointSlice; none when it belongs to no Service."""
     meta = obj["metadata"]
     service = (meta.get("labels") or {}).get(SERVICE_LABEL)
     return [service_key(meta["namespace"], service)] if service else []
@@ -38,7 +39,8 @@ def _of_decision(obj: Json) -> list[str]:
     ]
 
 
-def _of_allocation(obj: Json) -> list[str]:
+def keys_of_allocation(obj: Json) -> list[str]:
+    """Return the Service keys of the holders of an IPAllocation."""
     holders = obj["spec"].get("holders") or ()
     return [service_key(holder["namespace"], holder["name"]) for holder in holders]
 
@@ -49,9 +51,9 @@ class Caches:
     def __init__(self) -> None:
         self.services = Store(transform=_slim)
         self.namespaces = Store(transform=_slim)
-        self.slices = Store(transform=_slim, index=_of_slice)
+        self.slices = Store(transform=_slim, index=keys_of_slice)
         self.decisions = Store(transform=_slim, index=_of_decision)
-        self.allocations = Store(transform=_slim, index=_of_allocation)
+        self.allocations = Store(transform=_slim, index=keys_of_allocation)
         self.serving_nodes = Store(transform=_slim)
         self.fabrics = Store(transform=_slim)
         self.leases = Store(transform=_slim)
@@ -93,10 +95,6 @@ class Caches:
 def keys_of_decision(obj: Json) -> list[str]:
     """Return the Service key of an L4VirtualService."""
     return _of_decision(obj)[:1]
-
-
-keys_of_slice = _of_slice
-keys_of_allocation = _of_allocation
 
 
 def keys_of_service(obj: Json) -> list[str]:

@@ -15,19 +15,15 @@ from dataclasses import dataclass
 from lbctl.kube import client, resources
 from lbctl.kube.objects import Json
 from lbctl.model import errors
+from lbctl.plan import times
 
 log = logging.getLogger(__name__)
 
 Clock = Callable[[], float]
 
 
-def micro_time(moment: datetime.datetime) -> str:
-    """Return a moment as Kubernetes' MicroTime (RFC 3339 UTC with microseconds)."""
-    return moment.astimezone(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-
-
 def _now() -> str:
-    return micro_time(datetime.datetime.now(tz=datetime.UTC))
+    return times.render(datetime.datetime.now(tz=datetime.UTC))
 
 
 async def heartbeat(

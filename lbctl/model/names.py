@@ -4,6 +4,8 @@ import hashlib
 
 from lbctl.model.virtual_service import Address
 
+LEGS_ANNOTATION = "lbctl.io/legs"
+"""On a Node: addresses of its service interface, comma separated, at most one per family."""
 LIMIT = 253
 LABEL_LIMIT = 63
 

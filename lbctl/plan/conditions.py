@@ -58,7 +58,7 @@ def decision_status(
 def _state(decision: ObservedDecision, found: readiness.Readiness) -> tuple[str, str]:
     """Return state and reason; what is Up stays so while a change is being acknowledged."""
     state, reason = found.state
-    on_its_way = reason in (Reason.WAITING_FOR_AGENT.value, Reason.WAITING_FOR_ROUTER.value)
+    on_its_way = reason in {entry.value for entry in readiness.ON_ITS_WAY}
     if on_its_way and decision.status is not None and decision.status.state == "Up":
         return "Up", ""
     return state, reason

@@ -43,7 +43,9 @@ class Readiness:
         return ("Up", "")
 
 
-_WAITING = (Reason.WAITING_FOR_AGENT, Reason.WAITING_FOR_ROUTER, Reason.PROGRAMMING_FAILED)
+ON_ITS_WAY = (Reason.WAITING_FOR_AGENT, Reason.WAITING_FOR_ROUTER)
+"""An acknowledgement is due; what was shown before still holds."""
+_WAITING = (*ON_ITS_WAY, Reason.PROGRAMMING_FAILED)
 
 
 def readiness(view: View, decision: ObservedDecision) -> Readiness:
@@ -90,8 +92,7 @@ def dataplane_conditions(view: View, service: ServiceFacts, found: Readiness) ->
 
 def _condition(kind: ConditionType, reason: Reason, service: ServiceFacts) -> Condition:
     shown = next((entry for entry in service.conditions if entry.type == kind.value), None)
-    on_its_way = reason in (Reason.WAITING_FOR_AGENT, Reason.WAITING_FOR_ROUTER)
-    if on_its_way and shown is not None and shown.true:
+    if reason in ON_ITS_WAY and shown is not None and shown.true:
         reason = Reason.PROGRAMMED
     return Condition(kind, reason is Reason.PROGRAMMED, reason, MEANING[reason])
 

@@ -7,10 +7,10 @@ from collections.abc import Iterable, Iterator
 import yaml
 
 from lbctl.kube.objects import Json, metadata, name_of
+from lbctl.model import names
 from lbctl.model.virtual_service import Address
 from lbctl.preflight.facts import Definition, Node, Proxy, Service, Workload
 
-LEGS_ANNOTATION = "lbctl.io/legs"
 POD_MAC = "attached-mac"
 """External id that the network plug-in gives a pod's port of the switch."""
 
@@ -31,7 +31,7 @@ def node(obj: Json) -> Node:
     """Return a Node; its service legs count as addresses of its own."""
     spec, status = obj.get("spec") or {}, obj.get("status") or {}
     texts = [str(entry["address"]) for entry in status.get("addresses") or ()]
-    legs = (metadata(obj).get("annotations") or {}).get(LEGS_ANNOTATION, "")
+    legs = (metadata(obj).get("annotations") or {}).get(names.LEGS_ANNOTATION, "")
     texts += str(legs).split(",")
     cidrs = spec.get("podCIDRs") or filter(None, [spec.get("podCIDR")])
     return Node(name_of(obj), tuple(dict.fromkeys(_addresses(texts))), tuple(cidrs))

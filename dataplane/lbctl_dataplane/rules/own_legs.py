@@ -4,9 +4,10 @@ import ipaddress
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from lbctl.model import names
 from lbctl.model.virtual_service import Address
 
-ANNOTATION = "lbctl.io/legs"
+ANNOTATION = names.LEGS_ANNOTATION
 """On a Node: its legs, comma separated."""
 
 

@@ -13,6 +13,7 @@ from fakes.api_objects import Json, Refusal
 from lbctl.kube import leases, resources
 from lbctl.kube.client import Client
 from lbctl.kube.leases import Lock, LockTimes
+from lbctl.plan import times
 
 RULES = {rules.resource.plural: rules for rules in api_objects.KNOWN}
 QUICK = LockTimes(duration_s=1.0, renew_s=0.01)
@@ -187,7 +188,7 @@ def test_a_heart_goes_on_beating_after_a_failure() -> None:
 def test_moments_are_micro_times_in_utc() -> None:
     east = datetime.timezone(datetime.timedelta(hours=1))
     moment = datetime.datetime(2026, 11, 21, 13, 0, 0, 5, tzinfo=east)
-    assert leases.micro_time(moment) == "2026-11-21T12:00:00.000005Z"
+    assert times.render(moment) == "2026-11-21T12:00:00.000005Z"
 
 
 def test_waiting_for_a_lock_ends_with_its_cancellation() -> None:
