@@ -23,6 +23,7 @@ from lbctl_lab import (
     plan,
     processes,
     progress,
+    release,
     state,
     sweep,
     sysctls,
@@ -92,7 +93,7 @@ def bring_up(lab: state.Lab, programs: Programs, shown: progress.Progress) -> No
     processes.launch(controlplane.etcd(programs.kubernetes))
     processes.launch(controlplane.apiserver(programs.kubernetes))
     with shown.step("switches, containerd, images"):
-        _start_nodes(wanted, programs)
+        _start_nodes(wanted, _archives(lab.kind, programs, shown))
     with shown.step("API server"):
         controlplane.wait_ready()
     _start_rest(wanted, programs)
@@ -137,8 +138,12 @@ def _link_tools(programs: Programs) -> None:
             (controlplane.tools() / program.name).symlink_to(program)
 
 
-def _start_nodes(wanted: Sequence[plan.Node], programs: Programs) -> None:
-    archives = images.write_archives(programs.echo, programs.coredns)
+def _archives(kind: state.Kind, programs: Programs, shown: progress.Progress) -> list[Path]:
+    own = release.build_images(shown) if kind == "pods" else []
+    return images.write_archives(programs.echo, programs.coredns) + own
+
+
+def _start_nodes(wanted: Sequence[plan.Node], archives: Sequence[Path]) -> None:
     with futures.ThreadPoolExecutor(len(wanted)) as pool:
         list(pool.map(lambda node: _start_node(node, archives), wanted))
 

@@ -16,6 +16,7 @@ from lbctl_lab import (
     images,
     places,
     plan,
+    pods,
     processes,
     progress,
     state,
@@ -46,11 +47,18 @@ lab.add_command(image_commands.image)
 @lab.command()
 @click.option("--nodes", default=2, show_default=True, type=click.IntRange(1, plan.MAX_NODES))
 @click.option("--bare", is_flag=True, help="Only the cluster, without lbctl.")
-def up(nodes: int, bare: bool) -> None:
+@click.option(
+    "--dev",
+    is_flag=True,
+    envvar="DEV",
+    help="lbctl as processes of the host, from this checkout, instead of pods. [env: DEV=1]",
+)
+def up(nodes: int, bare: bool, dev: bool) -> None:
     """Bring the lab up; what a killed one left behind is swept first."""
     shown = progress.Progress()
     bring_up.preflight()
-    wanted = state.Lab(state.checkout(), nodes, bare, os.getpid(), "starting")
+    kind: state.Kind = "bare" if bare else "processes" if dev else "pods"
+    wanted = state.Lab(state.checkout(), nodes, kind, os.getpid(), "starting")
     with state.locked():
         if _is_there(wanted):
             click.echo("the lab is up already", err=True)
@@ -58,8 +66,8 @@ def up(nodes: int, bare: bool) -> None:
         programs = bring_up.build(shown)
         try:
             bring_up.bring_up(wanted, programs, shown)
-            if not bare:
-                deploy.deploy(plan.nodes(nodes), shown)
+            if kind != "bare":
+                deploy.deploy(plan.nodes(nodes), kind, shown)
         except BaseException:
             shown.say(
                 "failed half-way: `lbctl lab logs NAME` shows why, `lbctl lab down` cleans up"
@@ -75,10 +83,10 @@ def _is_there(wanted: state.Lab) -> bool:
     alive = [name for name, record in processes.records().items() if processes.is_alive(record)]
     if there is None or there.phase != "up" or not alive:
         return False
-    same = (there.checkout, there.nodes, there.bare) == (wanted.checkout, wanted.nodes, wanted.bare)
+    same = (there.checkout, there.nodes, there.kind) == (wanted.checkout, wanted.nodes, wanted.kind)
     if not same:
-        kind = f"{there.nodes} nodes{', bare' if there.bare else ''}"
-        reason = f"this machine runs one already ({kind}, of {there.checkout}); there can be one"
+        what = f"{there.nodes} nodes, {status.KINDS[there.kind]}, of {there.checkout}"
+        reason = f"this machine runs one already ({what}); there can be one"
         raise errors.LabError("lab", reason, "lbctl lab down")
     return True
 
@@ -140,10 +148,13 @@ def stop(name: str) -> None:
 
 
 @lab.command()
-@click.argument("name", metavar="PROCESS")
+@click.argument("name", metavar="PROCESS|pod/[NAMESPACE/]NAME")
 def kill(name: str) -> None:
-    """End a process at once (SIGKILL), as a crash would."""
-    processes.kill(name)
+    """End a process, or those of a pod, at once (SIGKILL), as a crash would."""
+    if name.startswith(pods.PREFIX):
+        pods.kill(name)
+    else:
+        processes.kill(name)
 
 
 @lab.command()

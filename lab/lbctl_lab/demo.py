@@ -10,11 +10,17 @@ import sys
 import time
 from pathlib import Path
 
-from lbctl_lab import errors, plan, walk
+from lbctl_lab import errors, plan, state, walk
 
 IMAGE = "gcr.io/kuar-demo/kuard-amd64:1"
 NAME = f"kuard.default.{plan.SUBDOMAIN}"
 CLIENT = "lbctl lab exec client --"
+KUARD = r"default\.kuard\s+"
+RECORD = "L4LBService/default/kuard"
+LOGS: dict[state.Kind, str] = {
+    "pods": "kubectl -n lbctl-system logs -l app.kubernetes.io/component=controller --tail=-1",
+    "processes": "lbctl lab logs controller",
+}
 POOL = r"198\.18\.\d+\.\d+"
 SOA = r"^lb\.lab\.test\.\s+30\s+IN\s+SOA\s.* 10800 3600 86400 30$"
 NEXT = f"""
@@ -51,9 +57,22 @@ def main() -> int:
 
 def take(steps: walk.Walk) -> None:
     """Walk the whole life of one Service."""
+    if state.require_up().kind == "pods":
+        installed(steps)
     expose(steps)
     scale(steps)
     delete(steps)
+
+
+def installed(steps: walk.Walk) -> None:
+    """Show what helm has installed, and test it."""
+    steps.say("Installed by helm, as everywhere")
+    steps.type("helm list -n lbctl-system", r"^lbctl\s+lbctl-system\s+1\s.*deployed")
+    running = (rf"lbctl-{part}-\S+\s+1/1\s+Running" for part in ("agent", "controller", "dns"))
+    steps.type("kubectl -n lbctl-system get pods", *running, within_s=30)
+    served = rf"lbctl-dns\s+LoadBalancer\s+\S+\s+{plan.DNS_V4},{plan.DNS_V6}\s"
+    steps.type("kubectl -n lbctl-system get service lbctl-dns", served)
+    steps.type("helm test lbctl -n lbctl-system", r"Phase:\s+Succeeded")
 
 
 def expose(steps: walk.Walk) -> None:
@@ -65,7 +84,7 @@ def expose(steps: walk.Walk) -> None:
     began = time.monotonic()
     steps.type("kubectl get service kuard", rf"LoadBalancer\s+\S+\s+{POOL}\s", within_s=10)
     print(f"(EXTERNAL-IP was there at most {time.monotonic() - began:.1f} s after expose)")
-    steps.type("kubectl get lbvs", rf"default\.kuard\s+{POOL}\s+{NAME}\s+Up\s+1/1", within_s=10)
+    steps.type("kubectl get lbvs", rf"{KUARD}{POOL}\s+{NAME}\s+Up\s+1/1", within_s=10)
     steps.type(f"{CLIENT} dig +noall +answer {NAME}", rf"^{NAME}\.\s+5\s+IN\s+A\s+{POOL}")
     steps.type(f"{CLIENT} curl -s http://{NAME}:8080/", f"pod=kuard-.* client={plan.CLIENT_V4}")
     steps.say("The same Service over both families")
@@ -76,16 +95,14 @@ def expose(steps: walk.Walk) -> None:
     seen = f"client={re.escape(plan.CLIENT_V6)}"
     steps.type(f"{CLIENT} curl -6 -s http://{NAME}:8080/", seen, within_s=10)
     steps.say("What the controller logged, in AKO's layout")
-    steps.type(
-        "lbctl lab logs controller | grep -m3 L4LBService/default/kuard", "PoolRefs", "--8080"
-    )
+    steps.type(f"{LOGS[state.require_up().kind]} | grep -m3 {RECORD}", "PoolRefs", "--8080")
 
 
 def scale(steps: walk.Walk) -> None:
     """Members follow replicas; the name goes at zero and comes back."""
     steps.say("Five replicas: five members, traffic reaches all of them")
     steps.type("kubectl scale deployment kuard --replicas=5", "scaled")
-    steps.type("kubectl get lbvs", r"Up\s+5/5", within_s=60)
+    steps.type("kubectl get lbvs", rf"{KUARD}.*Up\s+5/5", within_s=60)
     many = f"for i in $(seq 60); do curl -s http://{NAME}:8080/; done"
     count = f"{CLIENT} sh -c '{many}' | sort | uniq -c"
     shares = steps.type(count, r"pod=kuard-", within_s=20)
@@ -94,12 +111,12 @@ def scale(steps: walk.Walk) -> None:
         raise errors.LabError("traffic", f"reached {len(pods)} of 5 pods")
     steps.say("None: the state says why, the address stays, the name does not exist")
     steps.type("kubectl scale deployment kuard --replicas=0", "scaled")
-    steps.type("kubectl get lbvs", r"Down\s+NoEndpoints\s+0/0", within_s=60)
+    steps.type("kubectl get lbvs", rf"{KUARD}.*Down\s+NoEndpoints\s+0/0", within_s=60)
     steps.type("kubectl get service kuard", POOL)
     steps.type(f"{CLIENT} dig {NAME}", "status: NXDOMAIN", r"flags: qr aa rd;", SOA, within_s=5)
     steps.say("Two: it works again")
     steps.type("kubectl scale deployment kuard --replicas=2", "scaled")
-    steps.type("kubectl get lbvs", r"Up\s+2/2", within_s=60)
+    steps.type("kubectl get lbvs", rf"{KUARD}.*Up\s+2/2", within_s=60)
     steps.type(f"{CLIENT} dig +short {NAME}", f"^{POOL}$", within_s=5)
     steps.type(f"{CLIENT} curl -s http://{NAME}:8080/", "pod=kuard-", within_s=5)
 
@@ -110,7 +127,7 @@ def delete(steps: walk.Walk) -> None:
     ingress = "-o jsonpath='{.status.loadBalancer.ingress[0].ip}'"
     address = steps.type(f"kubectl get service kuard {ingress}", POOL).strip()
     steps.type("kubectl delete service kuard", "deleted")
-    steps.type("kubectl get lbvs,ipallocations", "No resources found", within_s=5)
+    steps.type("kubectl get lbvs,ipallocations | grep -c kuard", "^0$", within_s=5)
     for node in plan.nodes(2):
         flows = f"lbctl lab exec {node.name} -- ovs-ofctl -O OpenFlow15 dump-flows br-int"
         steps.type(f"{flows} | grep -c {address}", "^0$", within_s=5)

@@ -39,9 +39,7 @@ def host_lines(nodes: Sequence[plan.Node]) -> list[str]:
     lines = [
         f"link add {bridge} address 02:1b:00:00:00:01 type bridge mcast_snooping 0",
         f"addr add {plan.HOST_V4}/24 dev {bridge}",
-        f"addr add {plan.DNS_V4}/32 dev {bridge}",
         f"addr add {plan.HOST_V6}/64 dev {bridge} nodad",
-        f"addr add {plan.DNS_V6}/128 dev {bridge} nodad",
         f"link set {bridge} up",
     ]
     ports = [(node.port, plan.namespace(node.name), node.node_mac) for node in nodes]

@@ -13,7 +13,6 @@ CLIENT = "client"
 MAX_NODES = 3
 
 HOST_V4, HOST_V6 = "172.31.240.1", "fd00:1b:0:240::1"
-DNS_V4, DNS_V6 = "172.31.240.53", "fd00:1b:0:240::53"
 ROUTER_V4, ROUTER_V6 = "172.31.240.2", "fd00:1b:0:240::2"
 NODE_NET_V4, NODE_NET_V6 = "172.31.240.0/24", "fd00:1b:0:240::/64"
 
@@ -26,6 +25,8 @@ SERVICES_V4, SERVICES_V6 = "10.96.0.0/16", "fd00:10:96::/112"
 CLUSTER_DNS_V4, CLUSTER_DNS_V6 = "10.96.0.10", "fd00:10:96::a"
 KUBERNETES_SERVICE_V4 = "10.96.0.1"
 VIPS_V4, VIPS_V6 = "198.18.0.0/15", "2001:2::/48"
+DNS_V4, DNS_V6 = "198.19.255.53", "2001:2:0:ff::53"
+"""Where lbctl's name server is reached: in the VIP ranges, outside of the default pool."""
 DEFAULT_POOL = ("198.18.0.0/16", "2001:2::/112")
 """What lbctl's default pool gives; a part of the VIP ranges, so that tests can add more."""
 

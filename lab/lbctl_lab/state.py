@@ -11,6 +11,7 @@ import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from lbctl_lab import errors
 
@@ -24,13 +25,17 @@ LOCK_NAME = "\0lbctl-lab"
 """Abstract socket that a changing command holds: no file to leave behind, freed by the kernel."""
 
 
+Kind = Literal["pods", "processes", "bare"]
+"""What runs lbctl: pods of a helm release, processes of the host, nothing."""
+
+
 @dataclass(frozen=True, slots=True)
 class Lab:
     """What `up` writes down about the lab it makes."""
 
     checkout: str
     nodes: int
-    bare: bool
+    kind: Kind
     pid: int
     """The process id of the `up` that made it."""
     phase: str

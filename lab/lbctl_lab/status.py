@@ -6,6 +6,12 @@ from dataclasses import dataclass
 
 from lbctl_lab import controlplane, credentials, errors, plan, processes, state
 
+KINDS: dict[state.Kind, str] = {
+    "pods": "cluster with lbctl in pods",
+    "processes": "cluster with lbctl on the host (--dev)",
+    "bare": "cluster only (--bare)",
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Status:
@@ -45,7 +51,7 @@ def as_json(status: Status) -> str:
         {
             "phase": status.lab.phase,
             "checkout": status.lab.checkout,
-            "bare": status.lab.bare,
+            "kind": status.lab.kind,
             "nodes": status.ready,
             "processes": {name: {"pid": pid} for name, pid in status.alive.items()},
             "env": env(),
@@ -56,8 +62,7 @@ def as_json(status: Status) -> str:
 
 def as_text(status: Status) -> str:
     """Return the status for people."""
-    kind = "cluster only (--bare)" if status.lab.bare else "cluster and lbctl"
-    lines = [f"lab: {status.lab.phase}, {kind}, of {status.lab.checkout}"]
+    lines = [f"lab: {status.lab.phase}, {KINDS[status.lab.kind]}, of {status.lab.checkout}"]
     nodes = [f"{name} {'Ready' if ready else 'NotReady'}" for name, ready in status.ready.items()]
     lines.append("nodes: " + (", ".join(nodes) or "the API server does not answer"))
     for name, pid in status.alive.items():

@@ -4,14 +4,15 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from lbctl_lab import commands, errors, processes
+from lbctl_lab import commands, errors, processes, values
 
 LAST_LINES = 8
 PAUSE_S = 0.05
+PODS = f"kubectl -n {values.NAMESPACE} get pods,events"
 
 
 def until_runs(name: str, check: Sequence[str], *, timeout_s: float) -> None:
-    """Wait until a command succeeds; `name` is the process whose work it checks."""
+    """Wait until a command succeeds; `name` is the process, or part of lbctl, that it checks."""
     reason = ""
 
     def succeeds() -> bool:
@@ -34,15 +35,20 @@ def until_exists(name: str, path: Path, *, timeout_s: float) -> None:
 def until(
     name: str, ready: Callable[[], bool], *, timeout_s: float, why: Callable[[], str]
 ) -> None:
-    """Wait until `ready`; raise when the process has ended, or after the timeout."""
-    record = processes.find(name)
+    """Wait until `ready`; raise when the process has ended, or after the timeout.
+
+    What is no process of the host runs in pods.
+    """
+    record = processes.records().get(name)
     end = time.monotonic() + timeout_s
     while not ready():
-        if not processes.is_alive(record):
+        if record and not processes.is_alive(record):
             raise errors.LabError(name, f"has ended:\n{last_lines(name)}", f"lbctl lab logs {name}")
         if time.monotonic() > end:
-            reason = f"not ready after {timeout_s:.0f} s: {why()}\n{last_lines(name)}"
-            raise errors.LabError(name, reason, f"lbctl lab logs {name}")
+            reason = f"not ready after {timeout_s:.0f} s: {why()}"
+            if record is None:
+                raise errors.LabError(name, reason, PODS)
+            raise errors.LabError(name, f"{reason}\n{last_lines(name)}", f"lbctl lab logs {name}")
         time.sleep(PAUSE_S)
 
 

@@ -120,8 +120,8 @@ def test_the_client_reaches_pods_through_the_router_and_no_unallocated_vip(pods)
 
 
 def test_the_clients_resolver_is_lbctls_and_the_hosts_stays(pods):
-    assert lab("exec", "client", "--", "cat", "/etc/resolv.conf") == "nameserver 172.31.240.53\n"
-    assert "172.31.240.53" not in Path("/etc/resolv.conf").read_text()
+    assert lab("exec", "client", "--", "cat", "/etc/resolv.conf") == "nameserver 198.19.255.53\n"
+    assert "198.19.255.53" not in Path("/etc/resolv.conf").read_text()
 
 
 def test_a_stopped_api_server_comes_back_with_all_it_knew(pods):

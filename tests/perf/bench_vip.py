@@ -291,7 +291,7 @@ def report(found: dict[str, list[Any]]) -> None:
 def main(count: int, rounds: int, endpoints: bool) -> None:
     """Measure creation to address, beside MetalLB."""
     lbctl = str(Path(sys.executable).with_name("lbctl"))
-    subprocess.run([lbctl, "lab", "up"], check=True)
+    subprocess.run([lbctl, "lab", "up", "--dev"], check=True)
     report(asyncio.run(bench(count, rounds, with_endpoints=endpoints)))
 
 

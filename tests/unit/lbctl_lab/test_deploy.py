@@ -1,34 +1,41 @@
 from lbctl import settings
-from lbctl_lab import bring_up, deploy, images, places, plan, status
+from lbctl_lab import bring_up, images, on_host, places, plan, pods, status, values
 
 
 def test_every_settings_file_of_the_lab_is_one_that_lbctl_accepts():
-    trees = [deploy.settings(), deploy.router_settings(), *map(deploy.settings, plan.nodes(3))]
-    for tree in trees:
+    for tree in (values.settings(), values.agent("/var/lib/one"), values.agent("/var/lib/two")):
         assert settings.Settings.model_validate(tree).lbctl.cluster_name == plan.CLUSTER
 
 
-def test_each_agent_gets_the_legs_of_its_own_node():
-    agents = [settings.Settings.model_validate(deploy.settings(n)).agent for n in plan.nodes(2)]
-    assert [agent.legs for agent in agents] == [
-        ("172.31.241.6", "fd00:1b:241:1::2"),
-        ("172.31.241.10", "fd00:1b:241:2::2"),
-    ]
-    assert len({agent.state_dir for agent in agents}) == 2
+def test_the_name_servers_address_lies_in_a_pool_of_its_own():
+    pools = dict(settings.Settings.model_validate(values.settings()).pools)
+    assert pools["nameserver"] == ("198.19.255.53/32", "2001:2:0:ff::53/128")
+    assert pools["default"] == plan.DEFAULT_POOL
 
 
-def test_there_is_one_agent_per_node_and_one_for_the_router():
-    specs = {spec.name: spec for spec in deploy.specs(plan.nodes(2))}
-    assert set(specs) == {"controller", "dns", "agent-node-1", "agent-node-2", "agent-router"}
+def test_pods_of_all_nodes_find_their_own_nodes_folders():
+    agent = values.chart("/var/lib/lbctl-lab")["agent"]
+    assert agent["stateDirSubPathExpr"] != agent["ovs"]["runDirSubPathExpr"]
+    for part in (agent["stateDirSubPathExpr"], agent["ovs"]["runDirSubPathExpr"]):
+        assert part.startswith("$(NODE_NAME)/")
+
+
+def test_on_the_host_there_is_one_agent_per_node():
+    specs = {spec.name: spec for spec in on_host.specs(plan.nodes(2))}
+    assert set(specs) == {"controller", "dns", "agent-node-1", "agent-node-2"}
     assert specs["agent-node-2"].place == "node-2"
-    assert specs["agent-router"].place == "router"
     assert specs["agent-node-1"].env["OVS_RUNDIR"] != specs["agent-node-2"].env["OVS_RUNDIR"]
 
 
 def test_dns_listens_on_both_families():
-    spec = next(spec for spec in deploy.specs(plan.nodes(1)) if spec.name == "dns")
-    assert "172.31.240.53:53" in spec.argv
-    assert "[fd00:1b:0:240::53]:53" in spec.argv
+    spec = next(spec for spec in on_host.specs(plan.nodes(1)) if spec.name == "dns")
+    assert "198.19.255.53:53" in spec.argv
+    assert "[2001:2:0:ff::53]:53" in spec.argv
+
+
+def test_only_containers_that_run_have_a_process_to_kill():
+    listing = "TASK    PID     STATUS\nab    42    RUNNING\ncd    0    STOPPED\n"
+    assert pods.parse_tasks(listing) == {"ab": 42}
 
 
 def test_the_client_has_its_own_resolver_and_the_others_do_not():
@@ -46,7 +53,7 @@ def test_the_clusters_dns_manifest_is_complete():
 
 def test_exports_put_the_labs_tools_first_on_path():
     lines = status.as_exports(status.env()).splitlines()
-    assert "export LBCTL_DNS=172.31.240.53:53" in lines
+    assert "export LBCTL_DNS=198.19.255.53:53" in lines
     assert lines[-1].endswith(':$PATH"')
 
 
