@@ -11,6 +11,8 @@ from pathlib import Path
 LBCTL = str(Path(sys.executable).parent / "lbctl")
 ROOT = "/var/lib/lbctl-lab"
 IMAGE = "lbctl.test/kuard:1"
+KUBECTL = (f"{ROOT}/bin/kubectl", f"--kubeconfig={ROOT}/admin.kubeconfig")
+HELM_HOMES = ("CACHE", "CONFIG", "DATA")
 
 
 def lab(*words: str, timeout_s: float = 120) -> str:
@@ -26,7 +28,13 @@ def run(argv: list[str], timeout_s: float = 120) -> str:
 
 def kubectl(*words: str, timeout_s: float = 120) -> str:
     """Run the lab's kubectl as the admin."""
-    argv = [f"{ROOT}/bin/kubectl", f"--kubeconfig={ROOT}/admin.kubeconfig", *words]
+    return run([*KUBECTL, *words], timeout_s=timeout_s)
+
+
+def helm(*words: str, timeout_s: float = 300) -> str:
+    """Run the lab's helm as the admin; it keeps its files in the lab's folder."""
+    homes = [f"HELM_{kind}_HOME={ROOT}/release/{kind.lower()}" for kind in HELM_HOMES]
+    argv = ["env", f"KUBECONFIG={ROOT}/admin.kubeconfig", *homes, f"{ROOT}/bin/helm", *words]
     return run(argv, timeout_s=timeout_s)
 
 
@@ -34,7 +42,7 @@ def kubectl_json(*words: str) -> dict:
     return json.loads(kubectl(*words, "-o", "json"))
 
 
-def eventually(check: Callable[[], bool], timeout_s: float, what: str) -> None:
+def eventually(check: Callable[[], object], timeout_s: float, what: str) -> None:
     """Wait until a check holds; the timeout is for safety and no part of the claim."""
     end = time.monotonic() + timeout_s
     while not check():

@@ -12,6 +12,7 @@ from lbctl_lab import (
     bring_up,
     deploy,
     errors,
+    identities,
     image_commands,
     images,
     places,
@@ -155,6 +156,13 @@ def kill(name: str) -> None:
         pods.kill(name)
     else:
         processes.kill(name)
+
+
+@lab.command("renew-token")
+@click.argument("name", metavar="PROCESS", type=click.Choice([deploy.ROUTER_AGENT]))
+def renew_token(name: str) -> None:
+    """Write a new token for the router's agent: its account was made anew by an install."""
+    identities.write_token(name, deploy.ROUTER_ACCOUNT)
 
 
 @lab.command()

@@ -18,6 +18,7 @@ from lbctl_lab import (
 
 READY_WITHIN_S = 60.0
 ROUTER_AGENT = f"agent-{plan.ROUTER}"
+ROUTER_ACCOUNT = "lbctl-router"
 
 
 def deploy(wanted: Sequence[plan.Node], kind: state.Kind, shown: progress.Progress) -> None:
@@ -35,7 +36,7 @@ def deploy(wanted: Sequence[plan.Node], kind: state.Kind, shown: progress.Progre
 def start_router_agent() -> None:
     """Start the agent of the router, which is no node of the cluster."""
     tree = values.agent(str(identities.HERE / ROUTER_AGENT))
-    identities.write(ROUTER_AGENT, "lbctl-router", tree)
+    identities.write(ROUTER_AGENT, ROUTER_ACCOUNT, tree)
     words = ("agent", "--role", "router", "--node", plan.ROUTER)
     processes.launch(identities.spec(ROUTER_AGENT, words, plan.ROUTER))
 

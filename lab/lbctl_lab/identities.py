@@ -18,12 +18,17 @@ HERE = state.ROOT / "lbctl"
 
 def write(name: str, account: str, tree: values.Tree, *, node: str = "") -> None:
     """Write what the process of this name runs with; `node` binds its token to that Node."""
-    bound = ("--bound-object-kind=Node", f"--bound-object-name={node}") if node else ()
-    words = ("-n", values.NAMESPACE, "create", "token", account, f"--duration={LIFETIME}", *bound)
-    token = state.write(HERE / f"{name}.token", controlplane.kubectl(*words).strip())
-    user = {"tokenFile": str(token)}
+    write_token(name, account, node=node)
+    user = {"tokenFile": str(HERE / f"{name}.token")}
     state.write(HERE / f"{name}.kubeconfig", credentials.kubeconfig(user, credentials.crt("ca")))
     state.write(HERE / f"{name}.yaml", yaml.safe_dump(tree, sort_keys=False))
+
+
+def write_token(name: str, account: str, *, node: str = "") -> None:
+    """Write a new token; a process that runs reads it by itself."""
+    bound = ("--bound-object-kind=Node", f"--bound-object-name={node}") if node else ()
+    words = ("-n", values.NAMESPACE, "create", "token", account, f"--duration={LIFETIME}", *bound)
+    state.write(HERE / f"{name}.token", controlplane.kubectl(*words).strip())
 
 
 def spec(

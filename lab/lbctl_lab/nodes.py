@@ -184,6 +184,8 @@ def kubelet_config(node: plan.Node) -> str:
             "eventRecordQPS": 0,
             "maxPods": 200,
             "nodeStatusUpdateFrequency": "5s",
+            # How long a changed ConfigMap takes to reach its pods; a minute is the default.
+            "syncFrequency": "10s",
         },
         indent=1,
     )

@@ -175,6 +175,7 @@ class Client:
                 url, params=params, headers=self._headers(), timeout=timeout
             ) as response:
                 if response.status >= 400:
+                    self._distrust_token(response.status)
                     raise _error(response, await response.read(), f"watch {resource.plural}")
                 async for event in _events(response):
                     yield event
@@ -203,6 +204,10 @@ class Client:
             self._token, self._token_read_at = file.read_text().strip(), now
         return self._token
 
+    def _distrust_token(self, status: int) -> None:
+        if status == 401:
+            self._token_read_at = float("-inf")  # the file may hold a newer one by now
+
     async def _call(
         self,
         method: str,
@@ -226,6 +231,7 @@ class Client:
         except (aiohttp.ClientError, TimeoutError) as error:
             raise errors.Unavailable(f"{method} {path}: {error!r}") from error
         if response.status >= 400:
+            self._distrust_token(response.status)
             raise _error(response, content, f"{method} {path}")
         answer: Json = json.loads(content) if content else {}
         return answer

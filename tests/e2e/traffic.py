@@ -1,7 +1,8 @@
 """Traffic from the lab's client, run there by `lbctl lab exec client -- python traffic.py …`.
 
 `requests URL RATE` asks by name at a fixed rate, each time with a fresh look-up and connection,
-until standard input ends; then prints one JSON object with how many worked and what failed.
+until standard input ends; then prints one JSON object: how many were sent, what failed, who
+answered, what was slow, and the slowest answer in seconds.
 `hold HOST PORT COUNT` keeps that many connections and sends a line on each about every 0.3 s; each
 line of standard input prints a JSON object {connection: pod or what broke it}. Both give up by
 themselves after `LIMIT_S`.
@@ -16,12 +17,15 @@ from concurrent.futures import ThreadPoolExecutor
 
 LIMIT_S = 240.0
 TIMEOUT_S = 4.0
+SLOW_S = 1.0
 
 
-def ask(url: str) -> str:
-    """Return the pod that answered. Raises OSError."""
+def ask(url: str) -> tuple[str, float]:
+    """Return the pod that answered and the seconds it took. Raises OSError."""
+    began = time.monotonic()
     with urllib.request.urlopen(url, timeout=TIMEOUT_S) as answer:  # noqa: S310
-        return str(answer.read().decode().split()[0].removeprefix("pod="))
+        pod = str(answer.read().decode().split()[0].removeprefix("pod="))
+    return pod, time.monotonic() - began
 
 
 async def requests(url: str, rate: float) -> None:
@@ -30,7 +34,7 @@ async def requests(url: str, rate: float) -> None:
     ended = asyncio.ensure_future(loop.run_in_executor(None, sys.stdin.read))
     pool = ThreadPoolExecutor(max_workers=64)
     start = time.monotonic()
-    asked: list[asyncio.Future[str]] = []
+    asked: list[asyncio.Future[tuple[str, float]]] = []
     times: list[float] = []
     while not ended.done() and time.monotonic() - start < LIMIT_S:
         times.append(time.monotonic() - start)
@@ -43,8 +47,15 @@ async def requests(url: str, rate: float) -> None:
         for when, answer in zip(times, answers, strict=True)
         if isinstance(answer, BaseException)
     ]
-    pods = sorted({answer for answer in answers if isinstance(answer, str)})
-    print(json.dumps({"sent": len(asked), "failed": failed, "pods": pods}))
+    good = [answer for answer in answers if not isinstance(answer, BaseException)]
+    pods, slowest_s = sorted({pod for pod, _ in good}), max((took for _, took in good), default=0.0)
+    slow = [
+        f"{when:.2f} s: {answer[1]:.2f} s"
+        for when, answer in zip(times, answers, strict=True)
+        if not isinstance(answer, BaseException) and answer[1] > SLOW_S
+    ]
+    result = {"sent": len(asked), "failed": failed, "pods": pods, "slow": slow}
+    print(json.dumps({**result, "slowest_s": round(slowest_s, 3)}))
     pool.shutdown(wait=False)
 
 

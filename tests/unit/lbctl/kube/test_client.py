@@ -153,6 +153,24 @@ def test_a_token_file_is_read_when_the_first_call_is_made_and_kept_for_a_while(
     event_loops.run(body())
 
 
+def test_a_refused_token_is_read_again_at_once(tmp_path: Path) -> None:
+    file = tmp_path / "token"
+
+    async def body() -> None:
+        async with api_server.serving() as fake:
+            cluster = config.ClusterConfig(fake.cluster.server, None, token_file=file)
+            async with Client(cluster) as api:
+                file.write_text("old\n")
+                fake.refuse("GET", "fabrics", Refusal(401, "Unauthorized", "its account is gone"))
+                with pytest.raises(errors.Unauthorised):
+                    await api.list(resources.FABRICS)
+                file.write_text("new\n")
+                await api.list(resources.FABRICS)
+            assert fake.tokens == ["old", "new"]
+
+    event_loops.run(body())
+
+
 # --- watches ------------------------------------------------------------------------------------
 
 
