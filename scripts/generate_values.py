@@ -89,6 +89,8 @@ def values_schema() -> Schema:
     for name, node in deployment_schema().items():
         shared = merged.get(name, {"properties": {}})["properties"]
         properties = {**shared, **node.get("properties", {})}
+        # What the chart says of a setting adds to what the setting says of itself.
+        properties |= {key: {**shared[key], **properties[key]} for key in shared}
         merged[name] = {**node, "properties": properties} if properties else node
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
@@ -163,6 +165,8 @@ def kind(node: Schema) -> str:
     if "enum" in node or "const" in node:
         words = node.get("enum", [node.get("const")])
         return " or ".join(f"`{word}`" for word in words if not isinstance(word, bool))
+    if "type" not in node and "anyOf" in node:
+        return " or ".join(kind(choice) for choice in node["anyOf"])
     types = node.get("type", "string")
     if types == "array":
         inner = node.get("items", {})

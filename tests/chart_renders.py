@@ -41,6 +41,19 @@ def helm_program() -> str:
     return str(binaries.built(binaries.HELM, progress.Progress()) / "helm")
 
 
+POOL = ("--set", "addressPools[0].addresses={192.0.2.0/24}")
+ALL_ON: dict[str, Any] = {
+    "addressPools": [{"addresses": ["192.0.2.0/24"]}],
+    "nameservice": {"subdomains": ["lb.example.com"]},
+    "fabric": {"name": "one", "linux": {"router": "r", "clientInterfaces": ["eth9"]}},
+    "networkPolicy": {"enabled": True},
+    "metrics": {
+        each: {"enabled": True} for each in ("serviceMonitor", "podMonitor", "rules", "dashboard")
+    },
+}
+"""Values under which each value shows."""
+
+
 def helm(*words: str, env: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
     """Run helm; nothing of the user's own settings or clusters has a part in it."""
     own = {"PATH": os.environ["PATH"], "HOME": "/nonexistent", **(env or {})}
@@ -102,8 +115,8 @@ def settings_of(objects: Iterable[Object]) -> str:
 
 def shortened(text: str) -> str:
     """Return a render without what stands in a file of the chart as it is."""
-    checks = re.sub(r"(?m)^  check\.py: \|\n(?:    .*\n|\n)+", "  check.py: (file)\n", text)
-    parts = re.split(r"(?m)^---\n", checks)
+    files = r"(?m)^  (check\.py|lbctl\.json): \|\n(?:    .*\n|\n)+"
+    parts = re.split(r"(?m)^---\n", re.sub(files, r"  \1: (file)\n", text))
     return "---\n".join(part for part in parts if "templates/crds.yaml" not in part[:60])
 
 
@@ -123,3 +136,12 @@ def merged(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
         both = isinstance(mine, dict) and isinstance(value, dict)
         result[key] = merged(mine or {}, value) if both else value
     return result
+
+
+def templates(objects: list[Object]) -> dict[str, Object]:
+    kinds = ("Deployment", "DaemonSet")
+    return {
+        each["metadata"]["name"]: each["spec"]["template"]
+        for each in objects
+        if each["kind"] in kinds
+    }

@@ -110,9 +110,10 @@ def is_running(pid: int) -> bool:
     return False
 
 
-def configuration(folder: Path, api_port: int) -> tuple[str, ...]:
+def configuration(folder: Path, api_port: int, **further: object) -> tuple[str, ...]:
     """Write settings and kubeconfig; return the arguments that name them."""
-    settings = {"nameservice": {"subdomains": ["lb.example"], "nsAddresses": ["127.0.0.1", "::1"]}}
+    zones = {"subdomains": ["lb.example"], "nsAddresses": ["127.0.0.1", "::1"]}
+    settings = {"nameservice": zones, **further}
     kubeconfig = {
         "current-context": "test",
         "contexts": [{"name": "test", "context": {"cluster": "test", "user": "test"}}],

@@ -1,6 +1,7 @@
 """The worker processes: started, fed, started again when one dies."""
 
 import asyncio
+import contextlib
 import logging
 import os
 import socket
@@ -8,7 +9,7 @@ import sys
 from collections import deque
 from collections.abc import Callable
 
-from lbctl_dns import frames
+from lbctl_dns import frames, tally
 
 log = logging.getLogger(__name__)
 
@@ -18,6 +19,9 @@ _BUFFER = 1 << 20
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.05, 5.0
 _STEADY_S = 10.0
 """A worker that lived this long is restarted without a growing pause."""
+
+COUNTS_WITHIN_S = 0.5
+"""A worker that does not tell its counts in this time is taken at its last word."""
 
 Whole = Callable[[], frames.Transaction]
 
@@ -34,6 +38,9 @@ class Link:
         self._writing = False
         self.applied = (0, 0)
         """Epoch and number of the last transaction that the worker answers from."""
+        self.counts = tally.Totals()
+        """What the worker has told of what it counted."""
+        self._told = asyncio.Event()
         sock.setblocking(False)
         self._loop.add_reader(sock.fileno(), self._heard)
 
@@ -53,6 +60,13 @@ class Link:
             self._number += 1
             self._queue.append(frames.render(self._epoch, self._number, body))
         self._flush()
+
+    async def ask_counts(self) -> None:
+        """Have the worker tell its counts, and wait for that."""
+        self._told.clear()
+        self._queue.append(frames.COUNTS_ASKED)
+        self._flush()
+        await self._told.wait()
 
     def close(self) -> None:
         """Let go of the socket; the worker takes that as its end."""
@@ -78,13 +92,16 @@ class Link:
 
     def _heard(self) -> None:
         try:
-            acknowledgement = self._sock.recv(frames.POSITION.size)
+            message = self._sock.recv(tally.MESSAGE.size)
         except BlockingIOError:
             return
         except OSError:
-            acknowledgement = b""
-        if acknowledgement:
-            self.applied = frames.POSITION.unpack(acknowledgement)
+            message = b""
+        if len(message) == frames.POSITION.size:
+            self.applied = frames.POSITION.unpack(message)
+        elif len(message) == tally.MESSAGE.size:
+            self.counts = tally.parse(message)
+            self._told.set()
         else:
             self._loop.remove_reader(self._sock.fileno())
 
@@ -97,6 +114,22 @@ class Crew:
         self._whole = whole
         self._links: dict[int, Link] = {}
         self._secret = os.urandom(16)
+        self._past = tally.Totals()
+        """What workers counted that are no more."""
+        self.restarts = 0
+        """Workers that ended although they should not have."""
+
+    @property
+    def size(self) -> int:
+        """Return how many workers run now."""
+        return len(self._links)
+
+    async def counts(self) -> tally.Totals:
+        """Return what all workers counted since this process started; it never goes down."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(COUNTS_WITHIN_S):
+                await asyncio.gather(*(link.ask_counts() for link in self._links.values()))
+        return tally.total((self._past, *(link.counts for link in self._links.values())))
 
     def send(self, change: frames.Transaction) -> None:
         """Pass one transaction on to every worker."""
@@ -120,6 +153,7 @@ class Crew:
                 code = str(error)
             if loop.time() - started > _STEADY_S:
                 pause_s = _FIRST_PAUSE_S
+            self.restarts += 1
             log.error("worker %d ended (%s): starting another", index, code)
             await asyncio.sleep(pause_s)
             pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
@@ -140,6 +174,7 @@ class Crew:
                 return await process.wait()
             finally:
                 del self._links[index]
+                self._past = tally.total((self._past, link.counts))
                 link.close()
                 if process.returncode is None:
                     process.terminate()

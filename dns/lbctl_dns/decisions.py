@@ -33,8 +33,8 @@ class Decision:
     """Creation time and UID: the older one has a disputed name."""
     live: bool
     """False once it is Withdrawn: it publishes nothing and may go."""
-    vips: frozenset[str]
-    """All its addresses, canonical."""
+    vips: frozenset[tuple[str, str]]
+    """All its addresses, canonical, each with the UID of the IPAllocation that grants it."""
     answers: tuple[zone.Address, ...]
     """The addresses that names have now."""
     hosts: tuple[Host, ...]
@@ -61,29 +61,35 @@ def parse(obj: Json) -> Decision:
     return Decision(
         rank=(str(metadata.get("creationTimestamp", "")), str(metadata.get("uid", ""))),
         live=spec.get("phase", "Serving") in _LIVE_PHASES,
-        vips=frozenset(str(address) for address, _ in vips),
+        vips=frozenset((str(vip.address), vip.grant) for vip in vips),
         answers=tuple(_answers(vips)),
         hosts=hosts,
         faults=tuple(faults),
     )
 
 
-def _vips(listed: Any, faults: list[str]) -> Iterator[tuple[zone.Address, str]]:
+@dataclass(frozen=True, slots=True)
+class _Vip:
+    address: zone.Address
+    role: str
+    grant: str
+    """UID of its IPAllocation; empty where the decision does not say."""
+
+
+def _vips(listed: Any, faults: list[str]) -> Iterator[_Vip]:
     for index, vip in enumerate(listed):
         try:
-            yield ipaddress.ip_address(vip["address"]), str(vip.get("role", "Current"))
-        except (KeyError, TypeError, ValueError) as error:
+            grant = str((vip.get("allocation") or {}).get("uid", ""))
+            address = ipaddress.ip_address(vip["address"])
+            yield _Vip(address, str(vip.get("role", "Current")), grant)
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
             faults.append(f"spec.vips[{index}].address: {error}")
 
 
-def _answers(vips: list[tuple[zone.Address, str]]) -> Iterator[zone.Address]:
-    """Yield per family the incoming addresses, the current ones where none is incoming."""
-    for family in (4, 6):
-        by_role: dict[str, list[zone.Address]] = {}
-        for address, role in vips:
-            if address.version == family:
-                by_role.setdefault(role, []).append(address)
-        yield from by_role.get("Incoming") or by_role.get("Current", [])
+def _answers(vips: list[_Vip]) -> Iterator[zone.Address]:
+    """Yield the current addresses: an incoming one may not work yet, an outgoing one soon stops."""
+    current = [vip.address for vip in vips if vip.role == "Current"]
+    yield from sorted(current, key=lambda address: address.version)
 
 
 def _hosts(listed: Any, faults: list[str]) -> Iterator[Host]:
@@ -157,7 +163,7 @@ class Publications:
         return [
             owner
             for owner, held in self._held.items()
-            if held.vips & new_vips or hosts & {host.name for host in held.hosts}
+            if _contend(held.vips, new_vips) or hosts & {host.name for host in held.hosts}
         ]
 
     def _drop(self, owner: str) -> zone.Change:
@@ -172,6 +178,15 @@ class Publications:
             for one in zone.addresses(host.name, host.ttl_s, decision.answers)
         ]
         return zone.Claim(decision.rank, tuple(sets)) if sets and decision.live else None
+
+
+def _contend(held: frozenset[tuple[str, str]], new: frozenset[tuple[str, str]]) -> bool:
+    """Tell whether an address was given anew; two under one IPAllocation share it on purpose."""
+    return any(
+        address == other and (not grant or grant != its)
+        for address, grant in held
+        for other, its in new
+    )
 
 
 def outside(authority: zone.Authority, decision: Decision) -> tuple[str, ...]:

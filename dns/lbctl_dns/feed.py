@@ -24,10 +24,12 @@ from lbctl_dns import (
     decisions,
     frames,
     listening,
+    metrics,
     names,
     records,
     snapshot,
     table,
+    vitals,
     zone,
 )
 
@@ -62,6 +64,8 @@ class Cache(store.Store):
     def __init__(self) -> None:
         super().__init__(transform=decisions.slim)
         self.listing = False
+        self.heard: Callable[[], None] = lambda: None
+        """Called whenever the API server said something, be it that there is nothing new."""
 
     def replace(self, objects: Iterable[Json], resource_version: int) -> None:
         """Take a whole list."""
@@ -70,6 +74,12 @@ class Cache(store.Store):
             super().replace(objects, resource_version)
         finally:
             self.listing = False
+        self.heard()
+
+    def apply(self, kind: str, obj: Json) -> None:
+        """Take one watch event."""
+        super().apply(kind, obj)
+        self.heard()
 
 
 class ClusterFeed:
@@ -94,6 +104,12 @@ class ClusterFeed:
         """The last serials of zones that we had: one that comes back goes on from there."""
         self._saved = self._load()
         self._restore()
+        self.kept = metrics.Metrics()
+        self.cache.heard = self.kept.calls.heard
+
+    def age_s(self) -> float:
+        """Return how old the names may be."""
+        return self.kept.calls.age_s()
 
     def apply(self, settings: Settings) -> None:
         """Serve the zones of these settings from now on. Raises Misconfigured: all stays then."""
@@ -123,10 +139,30 @@ class ClusterFeed:
                 "%d names lie in none of them, so not published: %s", len(outside), first_few
             )
 
+    @property
+    def serials(self) -> dict[bytes, int]:
+        """Return the serial of each zone by its origin."""
+        return self._authority.serials
+
+    @property
+    def name_count(self) -> int:
+        """Return how many names are published."""
+        return self._authority.name_count
+
+    @property
+    def held_count(self) -> int:
+        """Return of how many vanished objects names stay."""
+        return len(self._publications.held)
+
+    @property
+    def is_known(self) -> bool:
+        """Tell whether denials are true: all names were read, or restored."""
+        return self._complete or self._restored
+
     def whole(self) -> frames.Transaction:
         """Return everything that is published now."""
         encoded = tuple(table.encode_all(self._authority.contents()))
-        return frames.Transaction(encoded, reset=True, loaded=self._complete or self._restored)
+        return frames.Transaction(encoded, reset=True, loaded=self.is_known)
 
     async def run(self, kubeconfig: Path | None, options: Options) -> None:
         """Serve until cancelled."""
@@ -137,7 +173,7 @@ class ClusterFeed:
         self._send = workers.send
         try:
             async with (
-                client.Client(cluster) as api,
+                client.Client(cluster, observer=self.kept.calls) as api,
                 asyncio.TaskGroup() as group,
             ):
                 group.create_task(workers.run())
@@ -146,6 +182,7 @@ class ClusterFeed:
                 group.create_task(self.first_sync())
                 group.create_task(self._keep_saved())
                 group.create_task(reload.follow(options.config, options.settings, self.apply))
+                group.create_task(_shown(self, self.kept, workers, options))
         finally:
             self._save_last()
 
@@ -254,11 +291,28 @@ class FileFeed:
 
     def __init__(self, files: dict[str, Path]) -> None:
         self._files = files
-        self._contents = self._read()
+        self._authority = self._read()
+        self.held_count = 0
+        self.is_known = True
+
+    @property
+    def serials(self) -> dict[bytes, int]:
+        """Return the serial of each zone by its origin."""
+        return self._authority.serials
+
+    @property
+    def name_count(self) -> int:
+        """Return how many names the files hold."""
+        return self._authority.name_count
+
+    def age_s(self) -> float:
+        """Return 0: a file is as new as it is."""
+        return 0.0
 
     def whole(self) -> frames.Transaction:
         """Return everything that the files hold."""
-        return frames.Transaction(tuple(table.encode_all(self._contents)), reset=True)
+        encoded = tuple(table.encode_all(self._authority.contents()))
+        return frames.Transaction(encoded, reset=True)
 
     async def run(self, options: Options) -> None:
         """Serve until cancelled."""
@@ -270,17 +324,18 @@ class FileFeed:
             group.create_task(workers.run())
             # Only what concerns the log: the zones are in the files.
             group.create_task(reload.follow(options.config, options.settings, lambda _: None))
+            group.create_task(_shown(self, metrics.Metrics(), workers, options))
 
     def _reload(self, workers: crew.Crew) -> None:
         try:
-            self._contents = self._read()
+            self._authority = self._read()
         except errors.Misconfigured as error:
             log.error("zones stay as they were: %s", error)
             return
         workers.send(self.whole())
         log.info("zones read again")
 
-    def _read(self) -> tuple[zone.RecordSet, ...]:
+    def _read(self) -> zone.Authority:
         zones, serials = [], {}
         for origin, path in self._files.items():
             try:
@@ -289,7 +344,15 @@ class FileFeed:
                 raise errors.Misconfigured(f"--zone {origin}={path}: {error}") from error
             zones.append(one)
             serials[one.origin] = serial
-        return zone.Authority(zones, serials).contents()
+        return zone.Authority(zones, serials)
+
+
+async def _shown(
+    published: metrics.Published, kept: metrics.Metrics, workers: crew.Crew, options: Options
+) -> None:
+    """Serve health checks and metrics until cancelled."""
+    settings = options.settings.metrics
+    await vitals.serve(kept, published, workers, options.places[0], settings)
 
 
 def _log_key(owner: str) -> str:

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from lbctl_dns.table import Encoded, Role, Table
 from lbctl_dns.zone import SetKey
 
-RESET, LAST, LOADED, SECRET = 1, 2, 4, 8
-"""Flags: starts a new table; ends its transaction; the table is complete; the body is a key."""
+RESET, LAST, LOADED, SECRET, COUNTS = 1, 2, 4, 8, 16
+"""Flags: starts a new table; ends its transaction; the table is complete; the body is a key; the
+feed asks for counts. The last two stand beside the numbered stream."""
 
 MAX_BODY = 48 * 1024
 """Bytes of a body, but for one set that is larger by itself (≤ 64 KiB of records)."""
@@ -24,6 +25,10 @@ _PUT = struct.Struct(">BHBHI")
 """Name length, type, role, count, tail length."""
 _GONE = 255
 """In the place of the role: the set goes."""
+
+
+COUNTS_ASKED = _START.pack(0, 0, COUNTS)
+"""A whole frame: the worker sends what it has counted."""
 
 
 class OutOfStep(Exception):

@@ -1,6 +1,7 @@
 """Answer queries on sockets: UDP drained in batches, TCP with pipelining (RFC 7766)."""
 
 import asyncio
+import contextlib
 import socket
 import time
 from collections import OrderedDict
@@ -10,6 +11,8 @@ from lbctl_dns import wire
 
 BATCH = 64
 """Messages answered before others get their turn."""
+TIMED = 64
+"""One batch of so many is timed, query by query: the others pay one addition for that."""
 MAX_QUERY = 1536
 """Bytes read of a datagram; a longer query is cut, so malformed."""
 MAX_UNSENT = 256 * 1024
@@ -31,17 +34,45 @@ class Limits:
 def drain(sock: socket.socket, responder: wire.Responder) -> None:
     """Answer what waits in a UDP socket, at most one batch."""
     responder.clerk.tick(int(time.time()))
+    tally = responder.tally
+    tally.batches += 1
+    if tally.batches % TIMED == 0:
+        _drain_timed(sock, responder)
+        return
     answer, receive, send = responder.answer, sock.recvfrom, sock.sendto
-    for _ in range(BATCH):
+    for taken in range(BATCH):
         try:
             packet, peer = receive(MAX_QUERY)
+        except OSError:
+            count = taken
+            break  # nothing waits
+        try:
             reply = answer(packet, wire.UDP, peer[0])
             if reply is not None:
                 send(reply, peer)
-        except BlockingIOError:
-            return
         except OSError:
             continue  # unreachable client, source port 0, full buffer: it will ask again
+    else:
+        count = BATCH
+    tally.queries += count
+
+
+def _drain_timed(sock: socket.socket, responder: wire.Responder) -> None:
+    tally = responder.tally
+    started = time.perf_counter_ns()
+    for _ in range(BATCH):
+        try:
+            packet, peer = sock.recvfrom(MAX_QUERY)
+        except OSError:
+            return
+        tally.queries += 1
+        reply = responder.answer(packet, wire.UDP, peer[0])
+        if reply is not None:
+            with contextlib.suppress(OSError):
+                sock.sendto(reply, peer)
+        ended = time.perf_counter_ns()
+        tally.timed(ended - started)
+        started = ended
 
 
 class Streams:
@@ -137,15 +168,23 @@ class Stream(asyncio.Protocol):
     def _work(self) -> None:
         if self._scheduled or self._blocked or self._transport.is_closing():
             return
-        self._streams.responder.clerk.tick(int(time.time()))
-        for _ in range(BATCH):
-            if not self._answer_one():
-                self._rest()
-                return
+        if self._answer_batch() < BATCH:
+            self._rest()
+            return
         # Others have their turn before this client's next batch.
         self._scheduled = True
         self._transport.pause_reading()
         self._loop.call_soon(self._again)
+
+    def _answer_batch(self) -> int:
+        """Answer what is there, at most one batch; return how many queries that was."""
+        responder = self._streams.responder
+        responder.clerk.tick(int(time.time()))
+        answered = 0
+        while answered < BATCH and self._answer_one():
+            answered += 1
+        responder.tally.queries += answered
+        return answered
 
     def _again(self) -> None:
         self._scheduled = False

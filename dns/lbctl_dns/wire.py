@@ -5,7 +5,7 @@ concatenation; a plain denial costs one lookup more per label that does not exis
 else goes to `careful`, which would give the same bytes.
 """
 
-from lbctl_dns import careful, edns, lookup, table
+from lbctl_dns import careful, edns, lookup, table, tally
 from lbctl_dns.careful import Transport
 from lbctl_dns.table import Denial, Table
 
@@ -27,13 +27,17 @@ _TRUNCATED = table.truncated_heads()
 
 
 class Responder:
-    """Answers messages from one table; `table` may be swapped between two messages."""
+    """Answers messages of one transport; `table` may be swapped between two messages.
 
-    __slots__ = ("clerk", "table")
+    An answer that is there ready-made is not counted here: the hot path is for answering.
+    """
+
+    __slots__ = ("clerk", "table", "tally")
 
     def __init__(self, known: Table, clerk: edns.Clerk) -> None:
         self.table = known
         self.clerk = clerk
+        self.tally = tally.Tally()
 
     def answer(self, packet: bytes, transport: Transport, client: str) -> bytes | None:
         """Return the reply to one message, None where silence is right. Never raises."""
@@ -47,18 +51,27 @@ class Responder:
             elif counts == _AND_OPT and (found := self.clerk.opt(packet[end:], client)):
                 limit, opt, head = transport.limit(found[0]), found[1], packet[2] + 2
             else:
-                return careful.answer(known, packet, transport, self.clerk, client)
+                return self._carefully(packet, transport, client)
             question = packet[12:end]
             sets = known.sets.get(question[-4:])
             entry = sets.get(question[:-4].lower()) if sets else None
             if entry is None:
                 entry = _denied(known, question)
-            if entry is not None:
-                reply = packet[:2] + entry[0][head] + question + entry[1] + opt
-                if len(reply) <= limit:
-                    return reply
-                return packet[:2] + _TRUNCATED[head] + question + opt
-        return careful.answer(known, packet, transport, self.clerk, client)
+                if entry is None:
+                    return self._carefully(packet, transport, client)
+                if entry[0] is _NXDOMAIN:
+                    self.tally.nxdomain += 1
+            reply = packet[:2] + entry[0][head] + question + entry[1] + opt
+            if len(reply) <= limit:
+                return reply
+            self.tally.truncated += 1
+            return packet[:2] + _TRUNCATED[head] + question + opt
+        return self._carefully(packet, transport, client)
+
+    def _carefully(self, packet: bytes, transport: Transport, client: str) -> bytes | None:
+        reply = careful.answer(self.table, packet, transport, self.clerk, client)
+        self.tally.careful(reply)
+        return reply
 
 
 def _denied(known: Table, question: bytes) -> table.Entry | None:

@@ -13,8 +13,9 @@ import os
 import signal
 import socket
 import sys
+import time
 
-from lbctl_dns import edns, frames, server, succession, wire
+from lbctl_dns import edns, frames, server, succession, tally, wire
 
 MAX_FRAME = 256 * 1024
 LINGER_S = 60.0
@@ -29,7 +30,8 @@ class Worker:
         self._feed = feed
         self._listening = listening
         self._replica = frames.Replica()
-        self._responder: wire.Responder | None = None
+        self._responders: tuple[wire.Responder, wire.Responder] | None = None
+        """For UDP and for TCP: each counts for itself."""
         self._servers: list[asyncio.Server] = []
         self._loop = asyncio.get_running_loop()
         self._has_table: asyncio.Future[bool] = self._loop.create_future()
@@ -40,19 +42,19 @@ class Worker:
         self._feed.setblocking(False)
         self._loop.add_reader(self._feed.fileno(), self._hear)
         # Queries wait in the kernel's queue until there is something to answer from.
-        if await self._has_table and self._responder is not None:
-            await self._open(self._responder)
+        if await self._has_table and self._responders is not None:
+            await self._open(*self._responders)
         reason = await self._ended
-        if not reason and self._responder is not None:
-            await self._linger(self._responder)
+        if not reason and self._responders is not None:
+            await self._linger(self._responders[0])
         return reason
 
-    async def _open(self, responder: wire.Responder) -> None:
-        streams = server.Streams(responder, server.Limits())
+    async def _open(self, by_udp: wire.Responder, by_tcp: wire.Responder) -> None:
+        streams = server.Streams(by_tcp, server.Limits())
         for sock in self._listening:
             sock.setblocking(False)
             if sock.type == socket.SOCK_DGRAM:
-                self._loop.add_reader(sock.fileno(), server.drain, sock, responder)
+                self._loop.add_reader(sock.fileno(), server.drain, sock, by_udp)
             else:
                 factory = functools.partial(server.Stream, streams)
                 opened = await self._loop.create_server(factory, sock=sock, backlog=128)
@@ -78,6 +80,9 @@ class Worker:
             if not frame:
                 self._end("")
                 return
+            if frame == frames.COUNTS_ASKED:
+                self._feed.send(self._counts())
+                return
             acknowledgement = self._replica.take(frame)
             if acknowledgement is not None:
                 self._show()
@@ -90,11 +95,19 @@ class Worker:
             self._end(str(error))
 
     def _show(self) -> None:
-        if self._responder is None:
-            secret = self._replica.secret or os.urandom(16)
-            self._responder = wire.Responder(self._replica.table, edns.Clerk(secret))
+        known = self._replica.table
+        if self._responders is None:
+            clerk = edns.Clerk(self._replica.secret or os.urandom(16))
+            self._responders = wire.Responder(known, clerk), wire.Responder(known, clerk)
             self._has_table.set_result(True)
-        self._responder.table = self._replica.table
+        for responder in self._responders:
+            responder.table = known
+
+    def _counts(self) -> bytes:
+        if self._responders is None:
+            return tally.render(tally.Totals())
+        udp, tcp = (responder.tally.counts() for responder in self._responders)
+        return tally.render(tally.Totals(udp, tcp, time.process_time_ns()))
 
     def _end(self, reason: str) -> None:
         self._loop.remove_reader(self._feed.fileno())

@@ -141,6 +141,11 @@ class Authority:
         """Return the zones, each once."""
         return tuple(self._zones.values())
 
+    @property
+    def name_count(self) -> int:
+        """Return how many names have records."""
+        return len(self._fixed.keys() | self._claims.keys() | self._zones.keys())
+
     def zone_of(self, name: bytes) -> bytes | None:
         """Return the origin of the innermost zone that `name` is in, None outside of all."""
         return next((one for one in names.lineage(name) if one in self._zones), None)

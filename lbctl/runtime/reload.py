@@ -33,7 +33,10 @@ def accept(old: Settings, new: Settings) -> tuple[Settings, tuple[str, ...]]:
     if agent != old.agent:
         kept.append("agent")
         agent = old.agent
+    if new.metrics != old.metrics:
+        kept.append("metrics")
     parts = {"lbctl": lbctl, "nameservice": nameservice, "lease": lease, "agent": agent}
+    parts["metrics"] = old.metrics
     return new.model_copy(update=parts), tuple(kept)
 
 

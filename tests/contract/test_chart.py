@@ -2,7 +2,6 @@
 
 import os
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
@@ -15,15 +14,13 @@ CASES = sorted(path.stem for path in (GOLDEN / "values").glob("*.yaml"))
 REWRITE = "LBCTL_GOLDEN"
 """Environment variable that makes the golden test write what it would compare with."""
 
-POOL = ("--set", "addressPools[0].addresses={192.0.2.0/24}")
-ALL_ON: dict[str, Any] = {
-    "addressPools": [{"addresses": ["192.0.2.0/24"]}],
-    "nameservice": {"subdomains": ["lb.example.com"]},
-    "fabric": {"name": "one", "linux": {"router": "r", "clientInterfaces": ["eth9"]}},
-    "networkPolicy": {"enabled": True},
+ON = {
+    ("networkPolicy", "enabled"),
+    ("metrics", "serviceMonitor", "enabled"),
+    ("metrics", "podMonitor", "enabled"),
+    ("metrics", "rules", "enabled"),
+    ("metrics", "dashboard", "enabled"),
 }
-"""Values under which each value shows."""
-ON = {("networkPolicy", "enabled")}
 """What is on in them and off by default."""
 
 SCHEMA = chart.generator().values_schema()
@@ -47,7 +44,19 @@ SAMPLES: dict[tuple[str, ...], object] = {
     ("ControllerSettings", "tenantName"): "blue",
     ("ControllerSettings", "serviceEngineGroupName"): "group",
     ("ControllerSettings", "vrfName"): "blue",
-    ("addressPools",): [{"name": "main", "addresses": ["198.51.100.0/24"]}],
+    ("addressPools",): [
+        {
+            "name": "main",
+            "addresses": ["198.51.100.0/24"],
+            "staticAddresses": ["203.0.113.0/28"],
+            "reserved": ["198.51.100.1/32"],
+            "priority": 7,
+            "autoAssign": False,
+            "avoidBuggyIPs": True,
+            "reuseDelaySeconds": 60,
+            "serves": {"namespaceSelectors": [{"matchLabels": {"tier": "edge"}}]},
+        }
+    ],
     ("nameservice", "subdomains"): ["lb.example.net"],
     ("nameservice", "nsAddresses"): ["192.0.2.53"],
     ("nameservice", "soa", "mname"): "ns.example.com",
@@ -88,16 +97,16 @@ def words(path: tuple[str, ...]) -> str:
 
 @pytest.fixture(scope="module")
 def all_on(tmp_path_factory: pytest.TempPathFactory) -> str:
-    return chart.rendered_text(*chart.with_values(ALL_ON, tmp_path_factory.mktemp("on")))
+    return chart.rendered_text(*chart.with_values(chart.ALL_ON, tmp_path_factory.mktemp("on")))
 
 
 def test_helm_finds_nothing_to_complain_of() -> None:
-    done = chart.helm("lint", "--strict", str(chart.CHART), *POOL)
+    done = chart.helm("lint", "--strict", str(chart.CHART), *chart.POOL)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_a_pool_alone_is_a_complete_install() -> None:
-    objects = chart.rendered(*POOL)
+    objects = chart.rendered(*chart.POOL)
     found = {(each["kind"], each["metadata"]["name"]) for each in objects}
     assert found >= {
         ("Deployment", "lbctl-controller"),
@@ -114,7 +123,9 @@ def test_a_pool_alone_is_a_complete_install() -> None:
         ("Pod", "lbctl-test"),
     }
     settings = Settings.model_validate(yaml.safe_load(chart.settings_of(objects)))
-    assert settings.pools == (("default", ("192.0.2.0/24",)),)
+    assert [(pool.name, pool.addresses) for pool in settings.pools] == [
+        ("default", ("192.0.2.0/24",))
+    ]
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -139,7 +150,7 @@ def test_what_is_rendered_are_settings_that_lbctl_takes(case: str) -> None:
 def test_every_value_changes_what_is_rendered(
     path: tuple[str, ...], all_on: str, tmp_path: Path
 ) -> None:
-    values = chart.merged(ALL_ON, chart.nested(path, sample(path)))
+    values = chart.merged(chart.ALL_ON, chart.nested(path, sample(path)))
     assert chart.rendered_text(*chart.with_values(values, tmp_path)) != all_on
 
 
@@ -158,9 +169,9 @@ def test_a_value_with_one_choice_takes_that_one_and_names_itself(
     path: tuple[str, ...], tmp_path: Path
 ) -> None:
     only = LEAVES[path].get("const", LEAVES[path].get("default"))
-    taken = chart.merged(ALL_ON, chart.nested(path, only))
+    taken = chart.merged(chart.ALL_ON, chart.nested(path, only))
     chart.rendered_text(*chart.with_values(taken, tmp_path))
-    other = chart.merged(ALL_ON, chart.nested(path, "other"))
+    other = chart.merged(chart.ALL_ON, chart.nested(path, "other"))
     assert path[-1] in chart.refusal(*chart.with_values(other, tmp_path))
 
 
@@ -176,13 +187,13 @@ def test_a_value_with_one_choice_takes_that_one_and_names_itself(
         ("dns.service.type", "NodePort"),
         ("agent.legs", "{192.0.2.1}"),
         ("lease.namespace", "other"),
-        ("metrics.enabled", "true"),
+        ("metrics.path", "/other"),
         ("serviceMonitor.enabled", "true"),
     ],
 )
 def test_an_unknown_key_is_an_error_that_names_it(key: str, value: str) -> None:
     section = key.split(".", maxsplit=1)[0].partition("[")[0]
-    said = chart.refusal(*POOL, "--set", f"{key}={value}")
+    said = chart.refusal(*chart.POOL, "--set", f"{key}={value}")
     unknown = key.rpartition(".")[2] if section in SCHEMA["properties"] else section
     assert f"'{unknown}'" in said
 
@@ -197,15 +208,17 @@ def test_an_unknown_key_is_an_error_that_names_it(key: str, value: str) -> None:
         ("fabric.name=leaf", "router"),
         ("image.tag=15", "tag"),
         ("dns.listen={0.0.0.0:53}", "listen"),
+        ("metrics.port=0", "port"),
+        ("metrics.serviceMonitor.interval=often", "interval"),
     ],
 )
 def test_a_value_that_makes_no_sense_is_refused_by_name(setting: str, named: str) -> None:
-    assert named in chart.refusal(*POOL, "--set", setting)
+    assert named in chart.refusal(*chart.POOL, "--set", setting)
 
 
 @pytest.mark.parametrize("word", ["true", "false", "dryRun"])
 def test_delete_config_can_be_set_on_the_command_line(word: str) -> None:
-    objects = chart.rendered(*POOL, "--set", f"LbctlSettings.deleteConfig={word}")
+    objects = chart.rendered(*chart.POOL, "--set", f"LbctlSettings.deleteConfig={word}")
     settings = Settings.model_validate(yaml.safe_load(chart.settings_of(objects)))
     assert settings.lbctl.delete_config == word
 
@@ -226,21 +239,12 @@ SETTINGS = sorted(
 def test_settings_replace_pods_only_where_they_need_a_restart(
     path: tuple[str, ...], all_on: str, tmp_path: Path
 ) -> None:
-    values = chart.merged(ALL_ON, chart.nested(path, sample(path)))
+    values = chart.merged(chart.ALL_ON, chart.nested(path, sample(path)))
     changed = chart.rendered(*chart.with_values(values, tmp_path))
-    before = _templates(chart.parsed(all_on))
-    replaced = {name for name, pod in _templates(changed).items() if pod != before[name]}
+    before = chart.templates(chart.parsed(all_on))
+    replaced = {name for name, pod in chart.templates(changed).items() if pod != before[name]}
     own = chart.generator().settings_schema()[path[0]].get("description", "")
     assert bool(replaced) == (needs_restart(path) or "Needs a restart" in own), replaced
-
-
-def _templates(objects: list[chart.Object]) -> dict[str, object]:
-    kinds = ("Deployment", "DaemonSet")
-    return {
-        each["metadata"]["name"]: each["spec"]["template"]
-        for each in objects
-        if each["kind"] in kinds
-    }
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -267,7 +271,9 @@ def test_pods_have_only_the_rights_they_need(case: str) -> None:
 
 
 def test_definitions_are_the_files_of_the_chart_and_survive_an_uninstall() -> None:
-    found = [each for each in chart.rendered(*POOL) if each["kind"] == "CustomResourceDefinition"]
+    found = [
+        each for each in chart.rendered(*chart.POOL) if each["kind"] == "CustomResourceDefinition"
+    ]
     files = [yaml.safe_load(path.read_text()) for path in chart.CHART.glob("files/crds/*.yaml")]
     assert {each["metadata"]["name"]: each["spec"] for each in found} == {
         each["metadata"]["name"]: each["spec"] for each in files
@@ -278,7 +284,7 @@ def test_definitions_are_the_files_of_the_chart_and_survive_an_uninstall() -> No
 
 
 def test_keeping_traffic_keeps_all_but_the_controller_and_withdraws_nothing() -> None:
-    objects = chart.rendered(*POOL, "--set", "uninstall.keepTraffic=true")
+    objects = chart.rendered(*chart.POOL, "--set", "uninstall.keepTraffic=true")
     going = {
         (each["kind"], each["metadata"]["name"])
         for each in objects
@@ -291,12 +297,14 @@ def test_keeping_traffic_keeps_all_but_the_controller_and_withdraws_nothing() ->
 
 
 def test_large_numbers_stay_numbers() -> None:
-    objects = chart.rendered(*POOL, "--set", "nameservice.soa.expire=2147483647")
+    objects = chart.rendered(*chart.POOL, "--set", "nameservice.soa.expire=2147483647")
     settings = Settings.model_validate(yaml.safe_load(chart.settings_of(objects)))
     assert settings.nameservice.soa.expire == 2147483647
 
 
 def test_policies_follow_the_namespace_of_the_release() -> None:
-    text = chart.helm("template", "x", str(chart.CHART), "--namespace", "elsewhere", *POOL).stdout
+    text = chart.helm(
+        "template", "x", str(chart.CHART), "--namespace", "elsewhere", *chart.POOL
+    ).stdout
     assert "system:serviceaccount:elsewhere:lbctl-agent" in text
     assert "lbctl-system" not in text

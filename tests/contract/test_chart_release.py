@@ -129,7 +129,7 @@ def checked(cluster: Cluster, folder: Path, patience_s: int) -> subprocess.Compl
     host, port = server.removeprefix("https://").split(":")
     env = {"KUBERNETES_SERVICE_HOST": host, "KUBERNETES_SERVICE_PORT": port}
     return subprocess.run(
-        [sys.executable, "-IS", str(folder / "check.py"), "install", *CHECKS],
+        [sys.executable, "-IS", str(folder / "check.py"), *CHECKS],
         capture_output=True, text=True, check=False, timeout=60,
         env={**env, "NAMESPACE": chart.NAMESPACE},
     )  # fmt: skip

@@ -52,7 +52,8 @@ annotations:
 {{- $settings := pick $values "LbctlSettings" "NetworkSettings" "L4Settings" "ControllerSettings" "addressPools" "nameservice" }}
 {{- $lease := merge (dict "namespace" .Release.Namespace) $values.lease }}
 {{- $agent := pick $values.agent "backend" "bridge" "serviceInterface" "stateDir" "livenessSeconds" }}
-{{- toYaml (merge (dict "lease" $lease "agent" $agent) $settings) }}
+{{- $metrics := pick $values.metrics "enabled" "port" "agentPort" }}
+{{- toYaml (merge (dict "lease" $lease "agent" $agent "metrics" $metrics) $settings) }}
 {{- end }}
 
 {{/*
@@ -68,6 +69,7 @@ All others are taken over from the file. Takes (root, component).
 {{- else if eq $component "agent" }}
 {{- $read = dict "agent" (pick $values.agent "backend" "bridge" "serviceInterface" "stateDir" "livenessSeconds") }}
 {{- end }}
+{{- $_ := set $read "metrics" $values.metrics.enabled }}
 {{- toJson $read | sha256sum | trunc 16 }}
 {{- end }}
 

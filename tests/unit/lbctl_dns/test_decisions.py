@@ -32,13 +32,13 @@ KUARD = "kuard.default.lb.example."
     [
         (["198.18.0.1"], {"198.18.0.1"}),
         (["198.18.0.1", "2001:2::1"], {"198.18.0.1", "2001:2::1"}),
-        ([("198.18.0.1", "Outgoing"), ("198.18.0.2", "Incoming")], {"198.18.0.2"}),
-        ([("198.18.0.1", "Current"), ("198.18.0.2", "Incoming")], {"198.18.0.2"}),
+        ([("198.18.0.1", "Current"), ("198.18.0.2", "Incoming")], {"198.18.0.1"}),
         ([("198.18.0.2", "Current"), ("198.18.0.1", "Outgoing")], {"198.18.0.2"}),
-        (["198.18.0.1", ("2001:2::2", "Incoming")], {"198.18.0.1", "2001:2::2"}),
+        (["198.18.0.1", ("2001:2::2", "Incoming")], {"198.18.0.1"}),
+        (["198.18.0.1", ("2001:2::2", "Outgoing")], {"198.18.0.1"}),
     ],
 )
-def test_names_have_the_incoming_address_else_the_current_one(
+def test_names_have_the_current_addresses(
     vips: list[str | tuple[str, str]], answers: set[str]
 ) -> None:
     found = publications()
@@ -151,6 +151,16 @@ def test_an_address_shared_all_along_does_not_make_names_yield() -> None:
     found.deleted("default.kuard")
     told(found, nb.decision("other", "198.18.0.1", "2001:2::5"))
     assert found.held == ("default.kuard",)
+
+
+def test_who_begins_to_share_an_address_leaves_held_names_alone() -> None:
+    found = publications()
+    told(found, nb.decision("kuard", "198.18.0.1", grant="ip-1"))
+    found.deleted("default.kuard")
+    told(found, nb.decision("other", "198.18.0.1", grant="ip-1"))
+    assert found.held == ("default.kuard",)
+    told(found, nb.decision("next", "198.18.0.1", grant="ip-2"))
+    assert found.held == ()
 
 
 def test_held_names_can_be_let_go_and_only_those() -> None:

@@ -30,6 +30,7 @@ def test_pools_domains_ttls_and_log_level_change_at_once() -> None:
         ({"nameservice": {"workers": 2}}, "nameservice.workers"),
         ({"lease": {"duration": 20}}, "lease"),
         ({"agent": {"bridge": "br-x"}}, "agent"),
+        ({"metrics": {"port": 9000}}, "metrics"),
     ],
 )
 def test_what_needs_a_restart_stays_and_is_named(parts: dict[str, object], name: str) -> None:

@@ -171,6 +171,130 @@ def test_retrying_for_years_does_not_overflow() -> None:
     assert queue.delays[-1] <= workqueue.BACKOFF_CAP_S
 
 
+def test_what_marked_a_key_before_its_worker_looks_does_not_bring_it_again() -> None:
+    async def body() -> int:
+        queue = WorkQueue()
+        queue.add("a")
+        await queue.get()
+        queue.add("a")
+        queue.seen("a")
+        queue.done("a")
+        return len(queue)
+
+    assert event_loops.run(body()) == 0
+
+
+async def busy(queue: WorkQueue, *keys: str) -> list[str]:
+    """Take so many keys into work that no moment is quiet."""
+    for key in keys:
+        queue.add(key)
+    return [await queue.get() for _ in keys]
+
+
+def test_what_is_put_off_comes_when_little_else_is_in_work() -> None:
+    async def body() -> list[str]:
+        queue = WorkQueue()
+        taken = await busy(queue, "a", "b", "c")
+        assert queue.put_off("a")
+        queue.done("a")
+        queue.add("d")
+        order = [await queue.get()]
+        waiting = asyncio.ensure_future(queue.get())
+        await event_loops.turns()
+        assert not waiting.done()
+        waiting.cancel()
+        for key in (*taken[1:], "d"):
+            queue.done(key)
+        return [*order, await queue.get()]
+
+    assert event_loops.run(body()) == ["d", "a"]
+
+
+def test_in_a_quiet_moment_and_in_its_turn_nothing_is_put_off() -> None:
+    async def body() -> None:
+        queue = WorkQueue()
+        await busy(queue, "a", "b", "c")
+        assert queue.put_off("a")
+        for key in "abc":
+            queue.done(key)
+        assert await queue.get() == "a"
+        await busy(queue, "b", "c", "d")
+        assert not queue.put_off("a")
+        for key in "cd":
+            queue.done(key)
+        assert not queue.put_off("b")
+
+    event_loops.run(body())
+
+
+def test_a_key_that_is_put_off_and_marked_dirty_is_worked_on_once() -> None:
+    async def body() -> int:
+        queue = WorkQueue()
+        await busy(queue, "a", "b", "c")
+        assert queue.put_off("a")
+        queue.done("a")
+        queue.add("a")
+        assert await queue.get() == "a"
+        for key in "abc":
+            queue.done(key)
+        waiting = asyncio.ensure_future(queue.get())
+        await event_loops.turns()
+        assert not waiting.done()
+        waiting.cancel()
+        return len(queue)
+
+    assert event_loops.run(body()) == 0
+
+
+def test_where_work_is_slow_what_is_put_off_waits_for_a_calm_moment() -> None:
+    async def body() -> float:
+        clock = asyncio.get_running_loop().time
+        queue = WorkQueue()
+        queue.congested = True
+        await busy(queue, "a")
+        began = clock()
+        assert queue.put_off("a")
+        queue.done("a")
+        assert await queue.get() == "a"
+        return clock() - began
+
+    assert event_loops.run(body()) >= workqueue.CALM_S
+
+
+def test_what_is_due_is_taken_without_a_calm_moment_and_nothing_else_is_forgotten() -> None:
+    async def body() -> None:
+        queue = WorkQueue()
+        queue.congested = True
+        await busy(queue, "a", "b", "c")
+        assert queue.put_off("a")
+        queue.done("a")
+        workers = [asyncio.ensure_future(queue.get()) for _ in range(2)]
+        await asyncio.sleep(workqueue.PATIENCE_S)
+        queue.add("d")
+        assert sorted(await asyncio.gather(*workers)) == ["a", "d"]
+
+    event_loops.run(body(), event_loops.Hurried)
+
+
+def test_patience_ends_however_busy_it_is() -> None:
+    async def body() -> list[str]:
+        queue = WorkQueue()
+        await busy(queue, "a", "b", "c")
+        assert queue.put_off("a")
+        queue.done("a")
+        queue.add("a")
+        queue.add("d")
+        assert await queue.get() == "a"
+        assert queue.put_off("a")
+        queue.done("a")
+        await asyncio.sleep(workqueue.PATIENCE_S)
+        first = await queue.get()
+        assert not queue.put_off("a")
+        return [first, await queue.get()]
+
+    assert event_loops.run(body(), event_loops.Hurried) == ["a", "d"]
+
+
 def test_a_retried_key_comes_again() -> None:
     async def body() -> str:
         queue = WorkQueue()
