@@ -13,9 +13,10 @@ from lbctl.kube.resources import Resource
 from lbctl.kube.store import Store
 from lbctl.model import errors
 from lbctl.model.virtual_service import ServiceRef
-from lbctl.runtime import reload
+from lbctl.runtime import endpoint, reload
+from lbctl.runtime import metrics as common
 from lbctl.settings import Settings
-from lbctl_dataplane import decisions, state_file
+from lbctl_dataplane import decisions, metrics, state_file
 from lbctl_dataplane.roles import Role
 from lbctl_dataplane.serving_node import Identity, Report, Reporter, capped
 
@@ -23,7 +24,9 @@ log = logging.getLogger(__name__)
 
 SETTLE_S = 0.003
 """Events of one cause come together; a pass waits this long for the rest of them."""
-REST, LONGEST_REST_S = 1.5, 0.5
+LATER_S = 0.5
+"""The same for what nobody waits for, such as decisions without members."""
+REST, LEAST_REST_S, LONGEST_REST_S = 1.5, 0.02, 0.5
 """Rest after a pass, times its length: a burst becomes few passes and leaves the CPU to others."""
 FAILING_AFTER = 3
 """Passes that fail in a row until the cluster is told that nothing can be programmed."""
@@ -64,7 +67,14 @@ class Options:
 class Agent:
     """One agent on one machine."""
 
-    def __init__(self, api: client.Client, role: Role, options: Options) -> None:
+    def __init__(
+        self,
+        api: client.Client,
+        role: Role,
+        options: Options,
+        kept: metrics.Metrics | None = None,
+    ) -> None:
+        self._kept = kept or metrics.Metrics(options.node, role.name)
         self._api = api
         self._role = role
         self._options = options
@@ -83,11 +93,14 @@ class Agent:
         """Something was programmed, so what we know is worth keeping."""
         self._failures = 0
         self._restore()
-        self._book = decisions.Book(services, slices, self._wake.set)
+        own = options.node if role.name == "node" else ""
+        self._later = asyncio.Event()
+        self._book = decisions.Book(services, slices, self._wake.set, self._later.set, own)
+        self._kept.held = lambda: len(self._book.held())
         for store in self._stores.values():
             store.subscribe(lambda _: self._mark_unsaved())
         identity = Identity(options.node, role.name, role.backend)
-        self._reporter = Reporter(api, identity, role.legs)
+        self._reporter = Reporter(api, identity, role)
         self._complaint = ""
 
     def apply(self, settings: Settings) -> None:
@@ -113,9 +126,11 @@ class Agent:
             tasks.create_task(reload.follow(self._options.config, settings, self.apply))
             tasks.create_task(self._role.follow(self._wake.set))
             tasks.create_task(self._wake_when_synced())
+            tasks.create_task(self._wake_later())
             tasks.create_task(self._passes())
             tasks.create_task(self._reporter.run())
             tasks.create_task(self._check_holds())
+            tasks.create_task(self._serve())
             tasks.create_task(
                 leases.heartbeat(
                     self._api,
@@ -125,6 +140,13 @@ class Agent:
                     settings.agent.liveness_seconds,
                 )
             )
+
+    async def _serve(self) -> None:
+        """Serve health checks and metrics until cancelled."""
+        settings = self._options.settings.metrics
+        text = self._kept.text if settings.enabled else None
+        routes = endpoint.routes(self._kept.ready, endpoint.well, text, common.CONTENT_TYPE)
+        await endpoint.Endpoint(routes).run(settings.agent_port)
 
     def _reflector(self, resource: Resource, store: Store) -> reflector.Reflector:
         # Of Nodes an agent needs its own only.
@@ -159,12 +181,19 @@ class Agent:
             began = asyncio.get_running_loop().time()
             await self._pass()
             took_s = asyncio.get_running_loop().time() - began
-            await asyncio.sleep(min(took_s * REST, LONGEST_REST_S))
+            await asyncio.sleep(min(max(took_s * REST, LEAST_REST_S), LONGEST_REST_S))
 
     async def _wake_when_synced(self) -> None:
         for store in self._stores.values():
             await store.synced.wait()
         self._wake.set()
+
+    async def _wake_later(self) -> None:
+        while True:
+            await self._later.wait()
+            await asyncio.sleep(LATER_S)
+            self._later.clear()
+            self._wake.set()
 
     def _synced(self) -> bool:
         return all(store.synced.is_set() for store in self._stores.values())
@@ -176,8 +205,10 @@ class Agent:
         try:
             done = await self._role.program(view)
         except errors.LbctlError as error:
+            self._kept.failed(str(error))
             await self._failed(error)
             return
+        self._kept.done(view, done, clock() - started)
         if done.changed:
             took_ms = (clock() - started) * 1000
             log.info(
@@ -195,15 +226,17 @@ class Agent:
         )
         report = capped(full, view.spec_versions)
         if synced:
-            self._report(report, view.concerned)
+            self._report(report, view)
         self._save(clock)
 
-    def _report(self, report: Report, concerned: bool) -> None:
+    def _report(self, report: Report, view: decisions.View) -> None:
         last = self._reporter.last_wanted()
         told = (False, report.exceptions, report.message)
         known = last is not None and (last.all_failing, last.exceptions, last.message) == told
-        if concerned or not known or self._reporter.legs_differ():
+        if view.awaited or not known or self._reporter.place_differs():
             self._reporter.want(report)
+        elif view.concerned:
+            self._reporter.want_sometime(report)
 
     def _complain(self, complaint: str) -> None:
         if complaint and complaint != self._complaint:

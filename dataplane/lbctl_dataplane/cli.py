@@ -11,6 +11,7 @@ from lbctl.model import errors
 from lbctl.runtime import config_file, logs, options, program
 from lbctl.settings import Settings
 from lbctl_dataplane import agent as agents
+from lbctl_dataplane import metrics
 from lbctl_dataplane.roles import Role
 
 
@@ -44,8 +45,9 @@ def _wait_for_children_by_pidfd() -> None:
 
 
 async def _run(role: Role, options: agents.Options, kubeconfig: Path | None) -> None:
-    async with client.Client(config.load(kubeconfig)) as api:
-        await agents.Agent(api, role, options).run()
+    kept = metrics.Metrics(options.node, role.name)
+    async with client.Client(config.load(kubeconfig), observer=kept.calls) as api:
+        await agents.Agent(api, role, options, kept).run()
 
 
 def _node(node: str, settings: Settings) -> Role:

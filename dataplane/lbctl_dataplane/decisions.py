@@ -45,6 +45,8 @@ class View:
     """Every EndpointSlice up to this resourceVersion is in."""
     concerned: bool
     """Whether a decision of ours or its endpoints changed since the view before."""
+    awaited: bool = True
+    """Whether somebody may wait for our word about what changed."""
 
     @property
     def endpoints(self) -> dict[str, tuple[Endpoint, ...]]:
@@ -65,49 +67,85 @@ class Decision:
 
 
 class Book:
-    """Keeps decisions and their endpoints; calls `wake` when a new view is worth a pass."""
+    """Keeps decisions and their endpoints; a view costs what changed since the one before.
 
-    def __init__(self, services: Store, slices: Store, wake: Callable[[], None]) -> None:
+    Calls `wake` when a new view is worth a pass, and `later` when nobody waits for it: a new
+    decision without members here, or a change that only concerns DNS.
+    """
+
+    def __init__(
+        self,
+        services: Store,
+        slices: Store,
+        wake: Callable[[], None],
+        later: Callable[[], None] | None = None,
+        node: str = "",
+    ) -> None:
+        """Follow two stores. Endpoints on `node` are waited for; where it is empty, all are."""
         self._services = services
         self._slices = slices
         self._wake = wake
+        self._later = later or wake
+        self._node = node
         self._known: dict[str, Decision] = {}
+        self._held: set[str] = set()
+        self._sorted: tuple[VirtualService, ...] | None = None
+        """What is to be served, sorted by key; None after a change."""
+        self._versions: dict[str, int] = {}
         self._behind: dict[str, Behind] = {}
+        self._stale: set[str] = set()
+        """Keys whose endpoints are to be read again."""
         self._concerned = False
+        self._awaited = False
         services.subscribe(self._on_service)
         slices.subscribe(self._on_slice)
 
     def view(self) -> View:
         """Return this moment and start to count changes anew."""
         concerned, self._concerned = self._concerned, False
-        services = without_yielding(self._known.values())
+        awaited, self._awaited = self._awaited, False
+        self._read_again()
         return View(
-            services=services,
-            spec_versions={key: decision.version for key, decision in self._known.items()},
-            behind={service.key: self._behind_of(service) for service in services},
+            services=self._now(),
+            spec_versions=dict(self._versions),
+            behind=dict(self._behind),
             decisions=self._services.resource_version,
             slices=self._slices.resource_version,
             concerned=concerned,
+            awaited=awaited,
         )
+
+    def _now(self) -> tuple[VirtualService, ...]:
+        if self._sorted is None and self._held:
+            self._sorted = without_yielding(self._known.values())
+        elif self._sorted is None:
+            self._sorted = tuple(self._known[key].service for key in sorted(self._known))
+        return self._sorted
+
+    def _read_again(self) -> None:
+        for key in self._stale:
+            if key in self._known:
+                self._behind[key] = read_slices(self._slices.indexed(key))
+        self._stale.clear()
 
     def concern_again(self) -> None:
         """Say that the last view was not programmed: the next one concerns us as well."""
-        self._concerned = True
+        self._concerned = self._awaited = True
 
     def held(self) -> tuple[VirtualService, ...]:
         """Return what is held for doubt."""
-        return tuple(known.service for known in self._known.values() if known.held)
+        return tuple(self._known[key].service for key in sorted(self._held))
 
     def held_objects(self) -> tuple[Json, ...]:
         """Return what is held, as API objects for the state on disk."""
-        return tuple(known.raw for known in self._known.values() if known.held)
+        return tuple(self._known[key].raw for key in sorted(self._held))
 
     def forget(self, key: str) -> None:
         """Let go of a held decision: its Service is proved to be gone."""
         decision = self._known.get(key)
         if decision is not None and decision.held:
-            del self._known[key]
-            self._changed()
+            self._drop(key)
+            self._changed(awaited=True)
 
     def _on_service(self, change: Change) -> None:
         if change.new is None:
@@ -120,13 +158,30 @@ class Book:
         if known is not None and not known.held and known.generation == decision.generation:
             self._status_moved(known, decision)
             return
-        self._known[change.key] = decision
-        self._changed()
+        self._put(change.key, decision)
+        # What is held may have to yield to it, and that at once.
+        awaited = bool(self._held) or _acts(known, decision.service)
+        self._changed(awaited=awaited or self._has_members(change.key))
+
+    def _put(self, key: str, decision: Decision) -> None:
+        if key not in self._known:
+            self._stale.add(key)
+        self._known[key] = decision
+        self._versions[key] = decision.version
+        (self._held.add if decision.held else self._held.discard)(key)
+        self._sorted = None
+
+    def _drop(self, key: str) -> None:
+        del self._known[key], self._versions[key]
+        self._behind.pop(key, None)
+        self._held.discard(key)
+        self._sorted = None
 
     def _status_moved(self, known: Decision, now: Decision) -> None:
         # The leader's note in the status may tell the version of the spec more exactly.
         if now.version < known.version:
-            self._known[known.service.key] = now
+            # The spec is the same: what was made of it may stay.
+            self._put(known.service.key, replace(now, service=known.service))
             self._wake()
 
     def _lost(self, key: str) -> None:
@@ -134,29 +189,41 @@ class Book:
         if known is None:
             return
         if known.service.phase is Phase.WITHDRAWN:
-            del self._known[key]
+            self._drop(key)
             return
         log.warning("deleted without withdrawal: holding it", extra={"key": f"L4LBService/{key}"})
-        self._known[key] = replace(known, held=True)
-        self._changed()
+        self._put(key, replace(known, held=True))
+        self._changed(awaited=True)
 
     def _on_slice(self, change: Change) -> None:
-        for obj in (change.old, change.new):
-            key = owner_of(obj) if obj is not None else ""
-            self._behind.pop(key, None)
-            if key in self._known:
-                self._changed()
+        both = [obj for obj in (change.old, change.new) if obj is not None]
+        counts = any(map(self._counts, both))
+        for key in {owner_of(obj) for obj in both} & self._known.keys():
+            self._stale.add(key)
+            self._changed(awaited=counts or self._has_members(key))
 
-    def _behind_of(self, service: VirtualService) -> Behind:
-        found = self._behind.get(service.key)
-        if found is None:
-            found = read_slices(self._slices.indexed(service.key))
-            self._behind[service.key] = found
-        return found
+    def _has_members(self, key: str) -> bool:
+        return any(self._counts(obj) for obj in self._slices.indexed(key))
 
-    def _changed(self) -> None:
+    def _counts(self, obj: Json) -> bool:
+        """Tell whether a slice has endpoints that are waited for."""
+        ends = obj.get("endpoints") or ()
+        return any(not self._node or entry.get("nodeName") == self._node for entry in ends)
+
+    def _changed(self, *, awaited: bool) -> None:
         self._concerned = True
-        self._wake()
+        self._awaited = self._awaited or awaited
+        (self._wake if awaited else self._later)()
+
+
+def _acts(known: Decision | None, now: VirtualService) -> bool:
+    """Tell whether every agent has something to do, or its word is waited for to take away."""
+    if now.phase is Phase.WITHDRAWN:
+        return True
+    if known is None:
+        return False
+    before = known.service
+    return (before.vips, before.listeners, before.policy) != (now.vips, now.listeners, now.policy)
 
 
 def _read(obj: Json) -> Decision | None:
@@ -171,25 +238,40 @@ def _read(obj: Json) -> Decision | None:
 def without_yielding(known: Iterable[Decision]) -> tuple[VirtualService, ...]:
     """Return what to serve, sorted by key: a held decision yields addresses given to another.
 
-    Two that share an address under the same IPAllocation do so on purpose.
+    Two that share an address under the same IPAllocation do so on purpose, but never a port of it:
+    who has been given a port that a held decision has, too, proves that the address was given back.
     """
     decisions = sorted(known, key=lambda decision: decision.service.key)
     given: dict[Address, set[str]] = {}
+    ports: dict[Address, set[tuple[str, int]]] = {}
     for decision in decisions:
         if not decision.held and decision.service.phase is not Phase.WITHDRAWN:
             for vip in decision.service.vips:
                 given.setdefault(vip.address, set()).add(vip.allocation_uid)
+                ports.setdefault(vip.address, set()).update(_ports(decision.service))
     return tuple(
-        _yielded(decision.service, given) if decision.held else decision.service
+        _yielded(decision.service, given, ports) if decision.held else decision.service
         for decision in decisions
     )
 
 
-def _yielded(service: VirtualService, given: Mapping[Address, set[str]]) -> VirtualService:
+def _yielded(
+    service: VirtualService,
+    given: Mapping[Address, set[str]],
+    ports: Mapping[Address, set[tuple[str, int]]],
+) -> VirtualService:
+    own = _ports(service)
     kept = tuple(
-        vip for vip in service.vips if given.get(vip.address, set()) <= {vip.allocation_uid}
+        vip
+        for vip in service.vips
+        if given.get(vip.address, set()) <= {vip.allocation_uid}
+        and own.isdisjoint(ports.get(vip.address, ()))
     )
     return replace(service, vips=kept)
+
+
+def _ports(service: VirtualService) -> set[tuple[str, int]]:
+    return {(listener.protocol, listener.port) for listener in service.listeners}
 
 
 def owner_of(obj: Json) -> str:

@@ -9,7 +9,7 @@ from lbctl_dataplane.backends.port import Leg, NodeBackend
 from lbctl_dataplane.decisions import View
 from lbctl_dataplane.own_legs import OwnLegs
 from lbctl_dataplane.roles import Programmed
-from lbctl_dataplane.rules import frontend
+from lbctl_dataplane.rules import local
 from lbctl_dataplane.serving_node import Exemption
 
 NO_POD_PORT = "NoPodPort"
@@ -25,12 +25,12 @@ class NodeRole:
     ) -> None:
         self.backend = backend_name
         self._own = own
-        self._frontends = frontend.Frontends(node)
+        self._frontends = local.LocalFrontends(node)
         self._programs = backend
 
     @property
     def stores(self) -> Mapping[Resource, Store]:
-        """Return its own Node where that says which legs it has; else nothing."""
+        """Return its own Node."""
         return self._own.stores if self._own is not None else {}
 
     async def follow(self, changed: Callable[[], None]) -> None:
@@ -58,3 +58,7 @@ class NodeRole:
     def legs(self) -> tuple[Leg, ...] | None:
         """Return the backend's legs."""
         return self._programs.legs()
+
+    def excluded(self) -> str:
+        """Return what its own Node says."""
+        return self._own.excluded() if self._own is not None else ""

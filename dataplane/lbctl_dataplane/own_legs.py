@@ -1,4 +1,4 @@
-"""Where a node's legs come from: the settings, else an annotation on its own Node."""
+"""What a node is told about itself: its legs, by settings or its own Node, and its exclusion."""
 
 import ipaddress
 from collections.abc import Mapping
@@ -10,10 +10,12 @@ from lbctl.kube.store import Store
 from lbctl.model import errors
 from lbctl.model.virtual_service import Address
 from lbctl.settings import Settings
-from lbctl_dataplane.rules import own_legs
+from lbctl_dataplane.rules import exclusion, own_legs
 
 LAST = "lastLegs"
 """In the stored Node: the legs that were in force, so that a restart knows them too."""
+EXCLUDED = "excluded"
+"""In the stored Node: why it is excluded."""
 
 
 class OwnLegs:
@@ -28,8 +30,16 @@ class OwnLegs:
 
     @property
     def stores(self) -> Mapping[Resource, Store]:
-        """Return what must be watched: its Node, or nothing where the settings say it all."""
-        return {} if self._given else {resources.NODES: self._nodes}
+        """Return what must be watched: its Node."""
+        return {resources.NODES: self._nodes}
+
+    def excluded(self) -> str:
+        """Return why the fabric should spare this node; empty when it should not.
+
+        A Node that is gone or was not read yet asks for nothing.
+        """
+        node = self._nodes.get(self._node) or {}
+        return str(node.get(EXCLUDED, ""))
 
     def apply(self, settings: Settings) -> None:
         """Take the networks that legs may lie in; `agent.legs` needs a restart."""
@@ -86,7 +96,14 @@ class OwnLegs:
                 "annotations": {own_legs.ANNOTATION: text},
             },
             LAST: [str(leg) for leg in self._last],
+            EXCLUDED: self._exclusion(node),
         }
+
+    def _exclusion(self, node: Json) -> str:
+        if EXCLUDED in node:  # restored from disk, where labels and taints are not
+            return str(node[EXCLUDED])
+        taints = (node.get("spec") or {}).get("taints") or ()
+        return exclusion.exclusion(metadata(node).get("labels") or {}, taints)
 
 
 def _networks(settings: Settings) -> tuple[str, ...]:

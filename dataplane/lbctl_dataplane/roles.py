@@ -50,3 +50,7 @@ class Role(Protocol):
     def legs(self) -> tuple[Leg, ...] | None:
         """Return where the fabric may send VIP traffic; None while that is not known."""
         ...
+
+    def excluded(self) -> str:
+        """Return why the fabric should spare this machine; empty: it need not."""
+        ...

@@ -15,8 +15,9 @@ from lbctl_dataplane.backends import routes as kernel
 from lbctl_dataplane.backends.port import Leg
 from lbctl_dataplane.decisions import View
 from lbctl_dataplane.roles import Programmed
-from lbctl_dataplane.rules import frontend, legs, routes, spread
-from lbctl_dataplane.rules.frontend import Claim, Place
+from lbctl_dataplane.router_table import RouterTable
+from lbctl_dataplane.rules import frontend, legs
+from lbctl_dataplane.rules.spreading import Known
 from lbctl_dataplane.serving_node import Exemption
 
 log = logging.getLogger(__name__)
@@ -28,7 +29,7 @@ class Linux(Protocol):
     """The kernel of a router: see `lbctl_dataplane.backends.routes.LinuxRouter`."""
 
     async def observe(self) -> kernel.Kernel:
-        """Return what is ours."""
+        """Return what is ours; the same object while nothing changed but what was applied."""
         ...
 
     async def apply(self, wanted: kernel.Wanted, found: kernel.Kernel) -> int:
@@ -58,7 +59,8 @@ class RouterRole:
         self._linux = linux
         self._nodes = Store(transform=_trim)
         self._fabrics = Store()
-        self._checked: set[str] = set()
+        self._checked: frozenset[str] = frozenset()
+        self._table = RouterTable()
 
     @property
     def stores(self) -> Mapping[Resource, Store]:
@@ -83,33 +85,42 @@ class RouterRole:
         """Return none: traffic comes to a router by routing."""
         return ()
 
+    def excluded(self) -> str:
+        """Return nothing: who sends traffic to a router is not ours to say."""
+        return ""
+
     async def program(self, view: View) -> Programmed:
         """Spread every decision's traffic over the nodes that can take it."""
         found = await self._linux.observe()
         fabric = fabric_of(self._fabrics, self._node)
-        claims = frontend.claims(view.services)
+        self._table.read_back(found)
         if fabric is None:
-            changed = await self._linux.apply(kernel.Wanted(None, {}), found)
-            return Programmed(changed, _unserved(claims, view, {}, self._missing_fabric()))
-        nodes = {name_of(obj): parse_node(obj) for obj in self._nodes if _is_node(obj)}
-        numbers = legs.number_legs(nodes, routes.leg_addresses(found.entries))
-        entries = routes.desired(
-            {numbers[name]: nodes[name].legs for name in numbers},
-            {claim.vip.address for claim in claims},
-            found.links,
-        )
-        self._let_through(entries)
-        reachable = _with_reachable_legs(nodes, numbers, entries)
-        shares = _shares(claims, view, reachable, _before(found.ruleset, numbers))
-        ruleset = _ruleset(claims, shares, numbers, fabric)
-        changed = await self._linux.apply(kernel.Wanted(ruleset, entries), found)
-        return Programmed(changed, _unserved(claims, view, shares, ""))
+            self._table.want_nothing()
+        else:
+            nodes = {name_of(obj): parse_node(obj) for obj in self._nodes if _is_node(obj)}
+            self._table.want(_known(view), nodes, fabric.client_interfaces)
+            self._let_through(self._table.devices)
+        wanted, part = self._table.parts()
+        changed = await self._linux.apply(wanted, part)
+        self._table.took()
+        return Programmed(changed, self._unserved(view, fabric))
+
+    def _unserved(self, view: View, fabric: Fabric | None) -> tuple[Exemption, ...]:
+        unserved = self._table.unserved
+        if fabric is None:
+            why = self._missing_fabric()
+            claims = frontend.claims(view.services)
+            unserved = {
+                claim.service.key: why
+                for claim in claims
+                if frontend.usable_at(claim, view.behind[claim.service.key].endpoints)
+            }
+        return tuple(Exemption(key, NO_LEG, unserved[key]) for key in sorted(unserved))
 
     def _missing_fabric(self) -> str:
         return f"no Fabric with driver linux names the router {self._node}"
 
-    def _let_through(self, entries: routes.Entries) -> None:
-        devices = {value.split()[-1] for key, value in entries.items() if key.kind == "route"}
+    def _let_through(self, devices: frozenset[str]) -> None:
         for device in devices - self._checked:
             self._linux.let_through(device)
         self._checked = devices
@@ -153,83 +164,13 @@ def parse_node(obj: Json) -> legs.ServingNode:
         decisions=int(status.get("decisions") or 0),
         slices=int(status.get("slices") or 0),
         exempt=frozenset(entry["key"] for entry in status.get("exceptions") or ()),
+        excluded=bool(obj["spec"].get("excluded")),
     )
 
 
-def _with_reachable_legs(
-    nodes: Mapping[str, legs.ServingNode], numbers: Mapping[str, int], entries: routes.Entries
-) -> dict[str, legs.ServingNode]:
-    reachable: dict[str, legs.ServingNode] = {}
-    for name, number in numbers.items():
-        node = nodes[name]
-        own = tuple(
-            leg
-            for leg in node.legs
-            if routes.Key(leg.address.version, "route", str(number)) in entries
-        )
-        reachable[name] = legs.ServingNode(name, own, node.decisions, node.slices, node.exempt)
-    return reachable
+def _known(view: View) -> Known:
+    def knowledge(key: str) -> legs.Knowledge:
+        behind = view.behind[key]
+        return legs.Knowledge(behind.endpoints, behind.versions, view.spec_versions[key])
 
-
-def _before(
-    ruleset: spread.Ruleset | None, numbers: Mapping[str, int]
-) -> dict[Place, frozenset[str]]:
-    names = {number: name for name, number in numbers.items()}
-    places = ruleset.places if ruleset is not None else {}
-    return {
-        place: frozenset(names[leg] for leg, _ in how.legs if leg in names)
-        for place, how in places.items()
-    }
-
-
-def _knowledge(view: View, key: str) -> legs.Knowledge:
-    behind = view.behind[key]
-    return legs.Knowledge(behind.endpoints, behind.versions, view.spec_versions[key])
-
-
-def _shares(
-    claims: tuple[Claim, ...],
-    view: View,
-    nodes: Mapping[str, legs.ServingNode],
-    before: Mapping[Place, frozenset[str]],
-) -> dict[Place, legs.Shares]:
-    return {
-        claim.place: legs.shares(
-            claim,
-            _knowledge(view, claim.service.key),
-            nodes,
-            before.get(claim.place, frozenset()),
-        )
-        for claim in claims
-    }
-
-
-def _ruleset(
-    claims: tuple[Claim, ...],
-    shares: Mapping[Place, legs.Shares],
-    numbers: Mapping[str, int],
-    fabric: Fabric,
-) -> spread.Ruleset:
-    places: dict[Place, spread.Spread] = {}
-    for claim in claims:
-        weights = tuple(
-            sorted((numbers[name], weight) for name, weight in shares[claim.place].items())
-        )
-        if weights:
-            sticky = claim.service.policy.session_affinity == "ClientIP"
-            places[claim.place] = spread.Spread(claim.vip.address.version, sticky, weights)
-    return spread.Ruleset(
-        fabric.client_interfaces, frozenset(claim.vip.address for claim in claims), places
-    )
-
-
-def _unserved(
-    claims: tuple[Claim, ...], view: View, shares: Mapping[Place, legs.Shares], why: str
-) -> tuple[Exemption, ...]:
-    found: dict[str, str] = {}
-    for claim in claims:
-        key = claim.service.key
-        reason = legs.without_leg(claim, _knowledge(view, key), shares)
-        if reason:
-            found.setdefault(key, why or reason)
-    return tuple(Exemption(key, NO_LEG, message) for key, message in sorted(found.items()))
+    return Known(view.services, view.behind, view.spec_versions, knowledge)

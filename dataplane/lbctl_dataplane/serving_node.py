@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -18,6 +18,8 @@ MAX_EXCEPTIONS = 100
 PAUSE_S = 0.1
 """Least time between two writes: a burst of decisions costs few."""
 REFUSED_PAUSE_S = 5.0
+UNAWAITED_S = 2.0
+"""A report that nobody waits for is written after so long, with all that came meanwhile."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -94,33 +96,51 @@ class Identity:
     backend: str
 
 
+class Place(Protocol):
+    """The calls of an agent's role that are needed here."""
+
+    def legs(self) -> tuple[Leg, ...] | None:
+        """Return where the fabric may send VIP traffic; None while that is not known."""
+        ...
+
+    def excluded(self) -> str:
+        """Return why the fabric should spare this machine; empty: it need not."""
+        ...
+
+
 class Reporter:
     """Sole writer of one ServingNode; the newest report wins, older ones are skipped."""
 
-    def __init__(
-        self, api: ServingNodes, identity: Identity, legs: Callable[[], tuple[Leg, ...] | None]
-    ) -> None:
+    def __init__(self, api: ServingNodes, identity: Identity, place: Place) -> None:
         self._api = api
         self._identity = identity
-        self._legs = legs
+        self._place = place
         self._wanted: Report | None = None
         self._written: Report | None = None
         self._written_spec: Json | None = None
         self._version = ""
         self._news = asyncio.Event()
+        self._timer: asyncio.TimerHandle | None = None
 
     def want(self, report: Report) -> None:
         """Report this as soon as possible."""
         self._wanted = report
         self._news.set()
 
+    def want_sometime(self, report: Report) -> None:
+        """Report this when something else is reported, or after a while: nobody waits for it."""
+        self._wanted = report
+        if self._timer is None:
+            loop = asyncio.get_running_loop()
+            self._timer = loop.call_later(UNAWAITED_S, self._news.set)
+
     def last_wanted(self) -> Report | None:
         """Return the newest report, None before the first."""
         return self._wanted
 
-    def legs_differ(self) -> bool:
-        """Tell whether the legs are others than the cluster was told."""
-        legs = self._legs()
+    def place_differs(self) -> bool:
+        """Tell whether legs or exclusion are others than the cluster was told."""
+        legs = self._place.legs()
         return legs is not None and self._spec(legs) != self._written_spec
 
     async def run(self) -> None:
@@ -148,7 +168,10 @@ class Reporter:
 
     async def _write(self) -> None:
         self._news.clear()
-        legs = self._legs()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        legs = self._place.legs()
         if not self._version:
             await self._find(self._spec(legs or ()))
         spec = self._spec(legs) if legs is not None else self._written_spec
@@ -184,7 +207,8 @@ class Reporter:
             {"family": f"IPv{leg.address.version}", "address": str(leg.address), "mac": leg.mac}
             for leg in addresses
         ]
-        return {"role": self._identity.role, "backend": self._identity.backend, "legs": legs}
+        spec = {"role": self._identity.role, "backend": self._identity.backend, "legs": legs}
+        return {**spec, "excluded": self._place.excluded()}
 
 
 def render(report: Report) -> Json:

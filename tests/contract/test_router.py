@@ -44,7 +44,13 @@ async def _program(wanted: kernel.Wanted | None) -> int:
     return await linux.apply(wanted or kernel.Wanted(None, {}), await linux.observe())
 
 
-def program(bed: router_bed.RouterBed, weights: dict[int, int], *, ways: bool = True) -> int:
+def program(
+    bed: router_bed.RouterBed,
+    weights: dict[int, int],
+    *,
+    ways: bool = True,
+    ports: tuple[int, ...] = (PORT,),
+) -> int:
     """Spread both VIPs over nodes by weight; all nodes have a way unless told otherwise."""
 
     async def run() -> int:
@@ -58,11 +64,15 @@ def program(bed: router_bed.RouterBed, weights: dict[int, int], *, ways: bool = 
             if ways
         }
         vips = {build.ip(vip) for vip in VIPS}
-        entries = routes.desired(own, vips, found.links)
+        entries = {
+            **routes.ways(own, found.links),
+            **dict.fromkeys(map(routes.reject, vips), ""),
+        }
         shares = tuple(sorted((leg, weight) for leg, weight in weights.items() if weight))
         places = {
-            Place(build.ip(vip), "TCP", PORT): spread.Spread(6 if ":" in vip else 4, False, shares)
+            Place(build.ip(vip), "TCP", port): spread.Spread(6 if ":" in vip else 4, False, shares)
             for vip in VIPS
+            for port in ports
             if shares
         }
         ruleset = spread.Ruleset(frozenset({"client0"}), frozenset(vips), places)
@@ -117,6 +127,19 @@ def test_no_change_of_weights_breaks_a_connection(bed: router_bed.RouterBed, vip
         program(bed, {1: 3, 3: 1})
         assert alive(connections) == 60
         assert "node-2" not in takers(bed, vip, 30)
+
+
+@pytest.mark.parametrize("vip", VIPS)
+def test_who_leaves_a_shared_vip_breaks_no_connection_of_the_others(
+    bed: router_bed.RouterBed, vip: str
+) -> None:
+    program(bed, {1: 1, 2: 1}, ports=(PORT, PORT + 1))
+    with held(bed, vip, 20) as connections:
+        assert program(bed, {1: 1, 2: 1}) > 0
+        assert alive(connections) == 20
+        assert sum(takers(bed, vip, 10).values()) == 10
+        program(bed, {1: 1, 2: 1}, ports=(PORT, PORT + 1))
+        assert alive(connections) == 20
 
 
 def test_a_second_pass_changes_nothing(bed: router_bed.RouterBed) -> None:

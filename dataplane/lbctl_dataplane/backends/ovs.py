@@ -1,26 +1,33 @@
-"""The Open vSwitch backend: one OpenFlow 1.5 bundle per change, read back, kernel kept off."""
+"""The Open vSwitch backend: one OpenFlow 1.5 bundle per change, audited, kernel kept off.
+
+A pass sends what it changes and nothing else: the bundle is atomic, so when the switch answers
+that it took it, the tables hold it (OpenFlow 1.5 §6.9; a refused line fails the whole). Everything
+is read back when that chain of knowledge has a gap: at the start, after a bundle that failed, when
+the switch or its database was restarted, and in an audit now and then, since others may have
+changed our flows.
+"""
 
 import asyncio
 import ipaddress
 import logging
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
 from lbctl import delta
 from lbctl.model import errors
 from lbctl.model.virtual_service import Address
-from lbctl_dataplane.backends import commands, ground, offload, ovsdb
+from lbctl_dataplane.backends import audits, commands, ground, offload, ovsdb
 from lbctl_dataplane.backends.port import Leg, Outcome
-from lbctl_dataplane.rules import constants, guard, openflow, ovs
+from lbctl_dataplane.rules import compiler, constants, guard, openflow, ovs
 from lbctl_dataplane.rules.frontend import Frontend
 
 log = logging.getLogger(__name__)
 
 _OFCTL = ("ovs-ofctl", "-O", "OpenFlow15", "--no-names")
 RETRY_S = 1.0
-FULL_READ_S = 4.5
-"""What a pass read back last is trusted for this long; then drift is looked for again."""
+FEW = 4
+"""Addresses up to which nobody looks first whether they have connections at all."""
 DEBIAN_RUNDIR = "/var/run/openvswitch"
 
 
@@ -31,13 +38,16 @@ class OvsBackend:
         self._names = names
         self._legs = legs
         self._database = ovsdb.Database(_run_dir() / "db.sock")
-        self._compiler = ovs.Compiler()
+        self._compiler = compiler.Compiler()
         self._last: ground.Switch | None = None
+        self._last_inputs: tuple[object, ...] = ()
         self._connected = False
         self._swept = False
-        self._observed: openflow.Tables | None = None
+        self._audits = audits.Audits()
+        self._dump = ""
+        """What the last audit read, word for word."""
         self._guarded: tuple[str, ...] | None = None
-        self._full_read_at = float("-inf")
+        self._switch_started = 0
 
     async def follow(self, changed: Callable[[], None]) -> None:
         """Follow the OVS database for ever: a pod's new port is known as soon as it is there."""
@@ -56,7 +66,8 @@ class OvsBackend:
             await asyncio.sleep(RETRY_S)
 
     def _distrust(self) -> None:
-        self._swept, self._observed, self._guarded = False, None, None
+        self._swept, self._guarded, self._dump = False, None, ""
+        self._audits.distrust()
 
     def legs(self) -> tuple[Leg, ...] | None:
         """Return the legs' addresses with the service interface's MAC."""
@@ -71,52 +82,79 @@ class OvsBackend:
     async def program(self, frontends: Sequence[Frontend]) -> Outcome:
         """Make the switch forward for these frontends; see `NodeBackend.program`."""
         switch = self._switch()
-        now = asyncio.get_running_loop().time()
-        if now - self._full_read_at > FULL_READ_S:
-            self._observed, self._guarded, self._full_read_at = None, None, now
+        self._notice_restart()
+        self._compiler.update(frontends, switch.ground)
+        try:
+            changed = await self._make_it_so(switch)
+        except BaseException:
+            self._distrust()
+            raise
+        return Outcome(changed, self._compiler.missing)
+
+    async def _make_it_so(self, switch: ground.Switch) -> int:
+        auditing = self._audits.due()
         changed = 0
-        if self._guarded != switch.devices:
+        if auditing or self._guarded != switch.devices:
             changed = await self._keep_kernel_off(switch.devices)
             self._guarded = switch.devices
-        changed += await self._forward(self._compiler.tables(frontends, switch.ground))
-        return Outcome(changed, ovs.missing_pods(frontends, switch.ground))
-
-    async def _forward(self, desired: openflow.Tables) -> int:
-        observed, self._observed = self._observed or await self._observe(), None
-        wanted = openflow.changes(desired, observed)
-        if len(wanted):
-            await self._apply(wanted)
-            gone = wanted.flows.deletes
+        if auditing:
+            with self._audits.running():
+                await self._read_back()
+        change = self._compiler.changes()
+        if len(change):
+            self._dump = ""
+            await self._apply(change)
+            self._compiler.took(change)
+            gone = change.flows.deletes
             await self._forget(ovs.pod_addresses(gone), ovs.vip_addresses(gone))
-            await self._verify(desired)
+            if auditing:
+                await self._verify()
         if not self._swept:
-            await self._sweep(ovs.pod_addresses(desired.flows))
+            await self._sweep(ovs.pod_addresses(self._compiler.desired.flows))
             self._swept = True
-        self._observed = desired
-        return len(wanted)
+        return changed + len(change)
+
+    def _notice_restart(self) -> None:
+        """Forget what the switch held when it is another process now."""
+        written = _pid_written()
+        if written != self._switch_started:
+            self._distrust()
+            self._switch_started = written
 
     def _switch(self) -> ground.Switch:
         if not self._connected:
             raise errors.Unavailable("OVS database is not connected yet")
-        found = ground.read(self._database.rows, self._names, self._legs())
-        if found != self._last:
-            self._last = found  # the same object while nothing changed: comparing it is free
+        inputs = (self._database.version, self._legs())
+        if self._last is None or inputs != self._last_inputs:
+            found = ground.read(self._database.rows, self._names, inputs[1])
+            if found != self._last:
+                self._last = found  # the same object while nothing changed: comparing it is free
+            self._last_inputs = inputs
         return self._last or found
 
-    async def _observe(self) -> openflow.Tables:
+    async def _read_back(self) -> None:
+        """Take what the switch holds; the same words as last time cost no parsing."""
+        flows, groups = await self._observe()
+        dump = f"{flows}\n{groups}"
+        if dump != self._dump:
+            observed = openflow.Tables(openflow.parse_flows(flows), openflow.parse_groups(groups))
+            self._compiler.read_back(observed)
+            self._dump = dump
+
+    async def _observe(self) -> tuple[str, str]:
         ours = f"cookie={constants.COOKIE:#x}/{constants.COOKIE_MASK:#x}"
-        flows, groups = await asyncio.gather(
+        return await asyncio.gather(
             commands.run(*_OFCTL, "--no-stats", "dump-flows", self._names.bridge, ours),
             commands.run(*_OFCTL, "dump-groups", self._names.bridge),
         )
-        return openflow.Tables(openflow.parse_flows(flows), openflow.parse_groups(groups))
 
     async def _apply(self, wanted: openflow.Changes) -> None:
         bundle = openflow.render_bundle(wanted)
         await commands.run(*_OFCTL, "bundle", self._names.bridge, "-", stdin=bundle)
 
-    async def _verify(self, desired: openflow.Tables) -> None:
-        left = openflow.changes(desired, await self._observe())
+    async def _verify(self) -> None:
+        await self._read_back()
+        left = self._compiler.changes()
         if len(left):
             example = next(iter(openflow.render_bundle(left).splitlines()))
             raise errors.Unavailable(
@@ -141,12 +179,15 @@ class OvsBackend:
             raise errors.Unavailable(f"the nft guard was not taken for {sorted(left.upserts)}")
         return len(change.upserts) + len(change.deletes)
 
-    async def _forget(self, pods: Iterable[Address], vips: Iterable[Address]) -> None:
+    async def _forget(self, pods: Collection[Address], vips: Collection[Address]) -> None:
         """Drop the connections of pods and VIPs that are gone.
 
         A client that goes on sending then starts anew: another pod answers it with a reset at
         once, where silence would have cost it minutes.
         """
+        if len(pods) + len(vips) > FEW:
+            dump = await _connections()
+            pods, vips = connections_to(dump).intersection(pods), vips_in(dump).intersection(vips)
         for address in pods:
             await _flush("", f"ct_{_source(address)}={address}")
         for address in vips:
@@ -154,21 +195,33 @@ class OvsBackend:
 
     async def _sweep(self, local: frozenset[Address]) -> None:
         """Drop connections to pods that went while nobody looked (a crash, a restart)."""
-        dump = await _vswitchd("dpctl/dump-conntrack", f"zone={constants.CT_ZONE}")
-        stale = connections_to(dump) - local
+        stale = connections_to(await _connections()) - local
         if stale:
             log.info("dropping the connections of %d pods that are gone", len(stale))
         await self._forget(stale, ())
 
 
+async def _connections() -> str:
+    return await _vswitchd("dpctl/dump-conntrack", f"zone={constants.CT_ZONE}")
+
+
 def connections_to(dump: str) -> frozenset[Address]:
     """Return the pod addresses of tracked connections: the sources of their answers."""
-    found: set[str] = set()
-    for line in dump.splitlines():
-        _, _, reply = line.partition("reply=(src=")
-        if reply:
-            found.add(reply.partition(",")[0])
-    return frozenset(ipaddress.ip_address(text) for text in found)
+    return _after("reply=(src=", dump)
+
+
+def vips_in(dump: str) -> frozenset[Address]:
+    """Return the VIPs of tracked connections: what their clients connected to."""
+    return _after(",dst=", dump)
+
+
+def _after(mark: str, dump: str) -> frozenset[Address]:
+    """Return the addresses that follow the first `mark` of each line."""
+    parts = (line.partition(mark) for line in dump.splitlines())
+    return frozenset(
+        ipaddress.ip_address(text)
+        for text in {rest.partition(",")[0] for _, _, rest in parts if rest}
+    )
 
 
 def _source(address: Address) -> str:
@@ -198,6 +251,17 @@ async def _vswitchd(*words: str) -> str:
         raise errors.Unavailable(f"{pid_file}: {error}; is ovs-vswitchd running?") from error
     socket = _run_dir() / f"ovs-vswitchd.{pid}.ctl"
     return await commands.run("ovs-appctl", "-t", str(socket), *words)
+
+
+def _pid_written() -> int:
+    """Return when the switch wrote its PID file, which it does at its start; 0 without a file.
+
+    The number in it says less: in a container it may be the same each time.
+    """
+    try:
+        return (_run_dir() / "ovs-vswitchd.pid").stat().st_mtime_ns
+    except OSError:
+        return 0
 
 
 def _run_dir() -> Path:

@@ -27,6 +27,8 @@ class Database:
 
     def __init__(self, socket: Path) -> None:
         self.rows: dict[str, dict[str, Row]] = {table: {} for table in COLUMNS}
+        self.version = 0
+        """Grows with every change."""
         self._socket = socket
 
     async def follow(self, changed: Callable[[], None]) -> None:
@@ -64,6 +66,7 @@ class Database:
             changed()
 
     def _merge(self, updates: Mapping[str, Mapping[str, Row]]) -> None:
+        self.version += 1
         for table, rows in updates.items():
             for uuid, row in rows.items():
                 if "new" in row:

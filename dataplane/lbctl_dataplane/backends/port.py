@@ -35,8 +35,9 @@ class NodeBackend(Protocol):
         ...
 
     async def program(self, frontends: Sequence[Frontend]) -> Outcome:
-        """Read back, make it so, and read back again.
+        """Make it so.
 
+        What is the same object as in the call before has not changed: it costs next to nothing.
         Raises Retryable when the node is not (yet) as it must be, with the cure in the text.
         Connections to members that stay in `members` or `lingering` are never broken.
         """

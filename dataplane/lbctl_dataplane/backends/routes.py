@@ -1,22 +1,31 @@
-"""The Linux router's kernel: our nftables table, routes, rules and neighbours."""
+"""The Linux router's kernel: our nftables table, routes, rules and neighbours.
+
+A pass sends what it changes and nothing else: an nftables transaction is all or nothing and `ip`
+stops at the first line that the kernel refuses, so what was taken is there. Everything is read back
+when that chain of knowledge has a gap: at the start, after a change that failed, and in an audit
+now and then, since others may have changed what is ours.
+"""
 
 import asyncio
 import contextlib
+import ipaddress
 import logging
-from collections.abc import Iterable
+from collections.abc import Coroutine, Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from lbctl import delta
 from lbctl.model import errors
 from lbctl.model.virtual_service import Address
-from lbctl_dataplane.backends import commands
+from lbctl_dataplane.backends import audits, commands
 from lbctl_dataplane.rules import constants, routes, spread
 
 log = logging.getLogger(__name__)
 
-FULL_READ_S = 4.5
-"""What was read back last is trusted for this long; then drift is looked for again."""
+VERSIONS = (4, 6)
+FEW = 4
+"""VIPs up to which nobody looks first whether they have connections at all."""
 PROC_SYS_NET = Path("/proc/sys/net")
 
 
@@ -31,10 +40,12 @@ class Kernel:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What it should hold."""
+    """What it should hold; together with a `Kernel` of the same parts, it may be a part."""
 
     ruleset: spread.Ruleset | None
     entries: routes.Entries
+    elsewhere: frozenset[spread.Spread] = frozenset()
+    """Spreads of places that are left out of a part."""
 
 
 class LinuxRouter:
@@ -42,41 +53,49 @@ class LinuxRouter:
 
     def __init__(self) -> None:
         self._known: Kernel | None = None
-        self._full_read_at = float("-inf")
+        self._listings: tuple[str, ...] = ()
+        """What was read last, word for word; empty after a change."""
+        self._fresh = False
+        self._audits = audits.Audits()
 
     async def observe(self) -> Kernel:
-        """Return what is ours: read back at the end of the last change, or now when that is old."""
-        now = asyncio.get_running_loop().time()
-        if self._known is None or now - self._full_read_at > FULL_READ_S:
-            self._full_read_at = now
-            self._known = await self._read()
+        """Return what was ours when it was read last: now, when that is long ago or in doubt.
+
+        As long as it returns the same object, nothing but what was applied has changed.
+        """
+        self._fresh = False
+        known = self._known
+        if known is None or self._audits.due():
+            with self._audits.running():
+                known = await self._read(known)
+        return known
+
+    async def _read(self, known: Kernel | None) -> Kernel:
+        listings = await _listings()
+        if known is not None and listings == self._listings:
+            return known
+        self._known, self._listings, self._fresh = _parse(listings), listings, True
         return self._known
 
-    async def _read(self) -> Kernel:
-        ruleset, four, six, links = await asyncio.gather(
-            _ruleset(), _entries(4), _entries(6), commands.run("ip", "-j", "address", "show")
-        )
-        return Kernel(ruleset, {**four, **six}, routes.parse_links(links))
-
     async def apply(self, wanted: Wanted, found: Kernel) -> int:
-        """Make it so and read back; return the number of changes.
+        """Make it so; return the number of changes.
 
         First the ways, then who is sent along them, then old ways go: at no moment does a packet
         meet a mark without a route.
         """
         change = delta.diff(wanted.entries, found.entries)
-        transaction = spread.render(wanted.ruleset, found.ruleset)
+        transaction = spread.render(wanted.ruleset, found.ruleset, wanted.elsewhere)
         if not change and not transaction:
             return 0
-        self._known = None
-        await _batch(routes.render_upserts(change, 4), 4)
-        await _batch(routes.render_upserts(change, 6), 6)
-        if transaction:
-            await commands.run("nft", "-f", "-", stdin=transaction)
-        await _batch(routes.render_deletes(change, 4), 4)
-        await _batch(routes.render_deletes(change, 6), 6)
-        await self._verify(wanted, found, (bool(change), bool(transaction)))
-        await _forget_connections(wanted, found)
+        self._listings = ()
+        try:
+            await _change(change, transaction)
+            if self._fresh:
+                await _verify(wanted)
+            await _forget_connections(wanted, found)
+        except BaseException:
+            self._known = None
+            raise
         return len(change.upserts) + len(change.deletes) + transaction.count("\n")
 
     def let_through(self, device: str) -> None:
@@ -94,40 +113,61 @@ class LinuxRouter:
             except OSError as error:
                 raise errors.Unavailable(f"{path}: {error.strerror}") from error
 
-    async def _verify(self, wanted: Wanted, before: Kernel, touched: tuple[bool, bool]) -> None:
-        entries, ruleset = before.entries, before.ruleset
-        if touched[0]:
-            four, six = await asyncio.gather(_entries(4), _entries(6))
-            entries = {**four, **six}
-        if touched[1]:
-            ruleset = await _ruleset()
-        found = Kernel(ruleset, entries, before.links)
-        left = delta.diff(wanted.entries, found.entries)
-        if left:
-            example = next(iter((*left.upserts, *left.deletes)))
-            raise errors.Unavailable(f"the kernel did not keep {example}")
-        if spread.render(wanted.ruleset, found.ruleset):
-            raise errors.Unavailable("the kernel did not keep our nftables table as written")
-        self._known = found
+
+async def _change(change: delta.Delta[routes.Key, str], transaction: str) -> None:
+    await _batch(routes.render_upserts(change, 4), 4)
+    await _batch(routes.render_upserts(change, 6), 6)
+    if transaction:
+        await commands.run("nft", "-f", "-", stdin=transaction)
+    await _batch(routes.render_deletes(change, 4), 4)
+    await _batch(routes.render_deletes(change, 6), 6)
 
 
-async def _ruleset() -> spread.Ruleset | None:
+async def _verify(wanted: Wanted) -> None:
+    """Read back a kernel that differed from what it was known to hold."""
+    found = _parse(await _listings())
+    left = delta.diff(wanted.entries, found.entries)
+    if left:
+        example = next(iter((*left.upserts, *left.deletes)))
+        raise errors.Unavailable(f"the kernel did not keep {example}")
+    if spread.render(wanted.ruleset, found.ruleset):
+        raise errors.Unavailable("the kernel did not keep our nftables table as written")
+
+
+async def _listings() -> tuple[str, ...]:
+    """Read everything: our table, routes, rules and neighbours of each version, addresses."""
+    ruleset, *rest = await asyncio.gather(
+        _ruleset(),
+        *(listing for version in VERSIONS for listing in _entries(version)),
+        commands.run("ip", "-j", "address", "show"),
+    )
+    return (ruleset, *rest)
+
+
+def _parse(listings: tuple[str, ...]) -> Kernel:
+    ruleset, *entries, links = listings
+    found = (
+        routes.parse(version, *entries[3 * place : 3 * place + 3])
+        for place, version in enumerate(VERSIONS)
+    )
+    merged = {key: value for part in found for key, value in part.items()}
+    return Kernel(spread.parse(ruleset), merged, routes.parse_links(links))
+
+
+async def _ruleset() -> str:
     listing = await commands.run("nft", "-j", "list", "tables", "inet")
     if f'"name": "{constants.NFT_TABLE}"' not in listing:
-        return None
-    return spread.parse(
-        await commands.run("nft", "-j", "list", "table", "inet", constants.NFT_TABLE)
-    )
+        return ""
+    return await commands.run("nft", "-j", "list", "table", "inet", constants.NFT_TABLE)
 
 
-async def _entries(version: int) -> routes.Entries:
+def _entries(version: int) -> tuple[Coroutine[Any, Any, str], ...]:
     family, protocol = f"-{version}", str(constants.ROUTE_PROTOCOL)
-    listings = await asyncio.gather(
+    return (
         commands.run("ip", family, "-j", "route", "show", "table", "all", "proto", protocol),
         commands.run("ip", family, "-j", "rule", "show"),
         commands.run("ip", family, "-j", "neigh", "show", "nud", "permanent"),
     )
-    return routes.parse(version, *listings)
 
 
 async def _batch(lines: str, version: int) -> None:
@@ -139,14 +179,33 @@ async def _forget_connections(wanted: Wanted, found: Kernel) -> None:
     """Drop the connections of VIPs and legs that are gone; both may be given anew."""
     if found.ruleset is not None:
         kept = wanted.ruleset.vips if wanted.ruleset else frozenset()
-        await _drop_connections(
-            ("--orig-dst", str(vip)) for vip in sorted(found.ruleset.vips - kept, key=_order)
-        )
+        gone = await _connected(found.ruleset.vips - kept)
+        await _drop_connections(("--orig-dst", str(vip)) for vip in sorted(gone, key=_order))
     before, after = routes.leg_addresses(found.entries), routes.leg_addresses(wanted.entries)
     await _drop_connections(
         ("--mark", f"{constants.LEG_MARK + number:#x}")
         for number in sorted(before.keys() - after.keys())
     )
+
+
+async def _connected(vips: frozenset[Address]) -> frozenset[Address]:
+    """Return those of many VIPs that have connections: one look instead of a command for each.
+
+    Connections without our mark follow no leg, so they may stay.
+    """
+    if len(vips) <= FEW:
+        return vips
+    mark = f"{constants.LEG_MARK:#x}/{constants.LEG_MARK_MASK:#x}"
+    families = {_family(str(vip)) for vip in vips}
+    listed = [await commands.run("conntrack", "-L", "-f", f, "--mark", mark) for f in families]
+    return vips & connected_to("\n".join(listed))
+
+
+def connected_to(listing: str) -> frozenset[Address]:
+    """Return what the clients of the connections in `conntrack -L` connected to."""
+    parts = (line.partition(" dst=") for line in listing.splitlines())
+    texts = {rest.partition(" ")[0] for _, _, rest in parts if rest}
+    return frozenset(map(ipaddress.ip_address, texts))
 
 
 def _order(address: Address) -> tuple[int, int]:

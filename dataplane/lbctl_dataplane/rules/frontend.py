@@ -1,13 +1,13 @@
 """What one node answers for: virtual addresses and the local members behind them. Pure."""
 
+import functools
 import ipaddress
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from lbctl.model.virtual_service import Address, Listener, Phase, Vip, VipRole, VirtualService
 from lbctl.translate import endpoints as endpoints_of
 from lbctl.translate.endpoints import Endpoint
-from lbctl_dataplane.rules.memo import Memo
 
 Endpoints = Mapping[str, tuple[Endpoint, ...]]
 """Endpoints by the key of their virtual service; a missing key has none."""
@@ -40,11 +40,11 @@ class Frontend:
     """Of the virtual service, `<namespace>.<service>`."""
     place: Place
     members: tuple[Member, ...]
-    """Get new connections; sorted."""
+    """Get the new connections that come here; sorted."""
     lingering: tuple[Member, ...] = ()
     """Keep the connections that they have and get no new ones; sorted."""
     source_ranges: tuple[str, ...] = ()
-    """CIDRs of this family that may connect; None of them: see `open_to_all`."""
+    """CIDRs of this family that may connect; none of them: see `open_to_all`."""
     open_to_all: bool = True
     affinity: bool = False
     """The same client address goes to the same member."""
@@ -70,16 +70,21 @@ class Claim:
 
 
 def claims(services: Iterable[VirtualService]) -> tuple[Claim, ...]:
-    """Return who answers where, each place once, sorted by place.
+    """Return who answers where, each place once, sorted by place."""
+    wanted: dict[Place, list[Claim]] = {}
+    for service in services:
+        for claim in wishes(service):
+            wanted.setdefault(claim.place, []).append(claim)
+    return tuple(winner(wanted[place]) for place in sorted(wanted, key=place_order))
 
-    Two virtual services never share a place on purpose. Should it happen all the same, an address
-    that is on its way out yields, then the later name: the same choice on every node.
+
+def winner(claimants: Sequence[Claim]) -> Claim:
+    """Return who has a place that several virtual services claim.
+
+    Two never share a place on purpose. Should it happen all the same, an address that is on its
+    way out yields, then the later name: the same choice on every node.
     """
-    best: dict[Place, Claim] = {}
-    wanted = [claim for service in services for claim in _claims_of(service)]
-    for claim in sorted(wanted, key=_precedence):
-        best.setdefault(claim.place, claim)
-    return tuple(best[place] for place in sorted(best, key=place_order))
+    return min(claimants, key=_precedence)
 
 
 def place_order(place: Place) -> tuple[int, int, str, int]:
@@ -87,21 +92,31 @@ def place_order(place: Place) -> tuple[int, int, str, int]:
     return (place.vip.version, int(place.vip), place.protocol, place.port)
 
 
-def _claims_of(service: VirtualService) -> Iterable[Claim]:
+def wishes(service: VirtualService) -> tuple[Claim, ...]:
+    """Return where a virtual service is to answer."""
     if service.phase is Phase.WITHDRAWN:
-        return
-    for vip in service.vips:
-        for listener in service.listeners:
-            yield Claim(service, vip, listener)
+        return ()
+    return tuple(
+        Claim(service, vip, listener) for vip in service.vips for listener in service.listeners
+    )
 
 
 def _precedence(claim: Claim) -> tuple[bool, str]:
     return (claim.vip.role is VipRole.OUTGOING, claim.service.key)
 
 
-def usable_at(claim: Claim, endpoints: Iterable[Endpoint]) -> tuple[Endpoint, ...]:
+def preferences(
+    claim: Claim, endpoints: Iterable[Endpoint], excluded: frozenset[str] = frozenset()
+) -> Iterator[tuple[Endpoint, ...]]:
+    """Yield the endpoints, on all nodes, that get new connections of a claim: the best first."""
+    return endpoints_of.preferences(_matching(claim, endpoints), excluded)
+
+
+def usable_at(
+    claim: Claim, endpoints: Iterable[Endpoint], excluded: frozenset[str] = frozenset()
+) -> tuple[Endpoint, ...]:
     """Return the endpoints, on all nodes, that get new connections of a claim."""
-    return endpoints_of.usable(_matching(claim, endpoints))
+    return next(preferences(claim, endpoints, excluded), ())
 
 
 def _matching(claim: Claim, endpoints: Iterable[Endpoint]) -> tuple[Endpoint, ...]:
@@ -113,43 +128,27 @@ def _matching(claim: Claim, endpoints: Iterable[Endpoint]) -> tuple[Endpoint, ..
     )
 
 
-class Frontends:
-    """What one node programs, by views that follow each other."""
-
-    def __init__(self, node: str) -> None:
-        self._node = node
-        self._made: Memo[Place, Frontend] = Memo()
-
-    def of(self, services: Iterable[VirtualService], endpoints: Endpoints) -> tuple[Frontend, ...]:
-        """Return the frontends, sorted by place; places without local members are absent."""
-        self._made.turn()
-        found = (self._one(claim, endpoints) for claim in claims(services))
-        return tuple(frontend for frontend in found if frontend.all_members)
-
-    def _one(self, claim: Claim, endpoints: Endpoints) -> Frontend:
-        behind = endpoints.get(claim.service.key, ())
-        inputs = (claim.service, claim.vip, claim.listener, behind)
-        return self._made.get(claim.place, inputs, lambda: _frontend(claim, behind, self._node))
-
-
 def frontends(
     services: Iterable[VirtualService], endpoints: Endpoints, node: str
 ) -> tuple[Frontend, ...]:
-    """Return what `node` programs for one view."""
-    return Frontends(node).of(services, endpoints)
+    """Return what `node` programs for one view; places without local members are absent."""
+    found = (
+        frontend_of(claim, endpoints.get(claim.service.key, ()), node) for claim in claims(services)
+    )
+    return tuple(entry for entry in found if entry.all_members)
 
 
-def _frontend(claim: Claim, endpoints: tuple[Endpoint, ...], node: str) -> Frontend:
-    matching = _matching(claim, endpoints)
-    chosen = {endpoint.address for endpoint in endpoints_of.usable(matching)}
-    local = [endpoint for endpoint in matching if endpoint.node == node]
+def frontend_of(claim: Claim, endpoints: tuple[Endpoint, ...], node: str) -> Frontend:
+    """Return what `node` programs for one claim."""
+    local = [end for end in _matching(claim, endpoints) if end.node == node]
+    chosen = {endpoint.address for endpoint in endpoints_of.usable_on(local, node)}
     policy = claim.service.policy
     return Frontend(
         key=claim.service.key,
         place=claim.place,
         members=_members(claim, (e for e in local if e.address in chosen)),
         lingering=_members(claim, (e for e in local if e.address not in chosen)),
-        source_ranges=_of_family(policy.source_ranges, claim.vip.address.version),
+        source_ranges=merged(policy.source_ranges, claim.vip.address.version),
         open_to_all=not policy.source_ranges,
         affinity=policy.session_affinity == "ClientIP",
     )
@@ -160,6 +159,23 @@ def _members(claim: Claim, endpoints: Iterable[Endpoint]) -> tuple[Member, ...]:
     return tuple(sorted(Member(address, port) for address, port in ports if port is not None))
 
 
-def _of_family(ranges: Iterable[str], version: int) -> tuple[str, ...]:
-    networks = (ipaddress.ip_network(text, strict=False) for text in ranges)
-    return tuple(sorted(str(network) for network in networks if network.version == version))
+@functools.lru_cache(maxsize=1024)
+def merged(ranges: tuple[str, ...], version: int) -> tuple[str, ...]:
+    """Return the ranges of one IP version, as few as say the same; sorted as text.
+
+    What does not parse is in none of them: it lets nobody in. Kept, as every port of a Service
+    asks for the same ones.
+    """
+    found = filter(None, map(_network, ranges))
+    if version == 4:
+        four = (entry for entry in found if isinstance(entry, ipaddress.IPv4Network))
+        return tuple(sorted(map(str, ipaddress.collapse_addresses(four))))
+    six = (entry for entry in found if isinstance(entry, ipaddress.IPv6Network))
+    return tuple(sorted(map(str, ipaddress.collapse_addresses(six))))
+
+
+def _network(text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network | None:
+    try:
+        return ipaddress.ip_network(text, strict=False)
+    except ValueError:
+        return None

@@ -6,12 +6,12 @@ members, whatever else changes, so that a change elsewhere moves no traffic.
 """
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from lbctl.model.virtual_service import Address
 from lbctl.translate.endpoints import Endpoint
-from lbctl_dataplane.rules.frontend import Claim, Place, usable_at
+from lbctl_dataplane.rules.frontend import Claim, Place, preferences, usable_at
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +32,8 @@ class ServingNode:
     slices: int
     exempt: frozenset[str] = frozenset()
     """Virtual services that it could not program."""
+    excluded: bool = False
+    """It is to get no new connections while others can take them."""
 
     def leg(self, version: int) -> LegAddress | None:
         """Return its leg of one IP version."""
@@ -58,8 +60,31 @@ def shares(
     nodes: Mapping[str, ServingNode],
     before: frozenset[str],
 ) -> dict[str, int]:
-    """Return who gets new connections of a claim, by how many members; `before` had a share."""
-    members = Counter(endpoint.node for endpoint in usable_at(claim, known.endpoints))
+    """Return who gets new connections of a claim, by how many members; `before` had a share.
+
+    Where no node can take those for the best members yet, the next best get them meanwhile: a
+    node that is drained or excluded goes on until another one is ready.
+    """
+    for group in preferences(claim, known.endpoints, excluded(nodes)):
+        given = _shares(claim, group, known, nodes, before)
+        if given:
+            return given
+    return {}
+
+
+def excluded(nodes: Mapping[str, ServingNode]) -> frozenset[str]:
+    """Return the names of the nodes that are to get no new connections."""
+    return frozenset(name for name, node in nodes.items() if node.excluded)
+
+
+def _shares(
+    claim: Claim,
+    group: Iterable[Endpoint],
+    known: Knowledge,
+    nodes: Mapping[str, ServingNode],
+    before: frozenset[str],
+) -> dict[str, int]:
+    members = Counter(endpoint.node for endpoint in group)
     version = claim.vip.address.version
     return {
         name: count

@@ -6,12 +6,11 @@ The README of this folder draws the tables and says why each is there.
 import hashlib
 import ipaddress
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from lbctl.model.virtual_service import Address
 from lbctl_dataplane.rules import constants
 from lbctl_dataplane.rules.frontend import Frontend, Member, Place
-from lbctl_dataplane.rules.memo import Memo
 from lbctl_dataplane.rules.openflow import FlowKey, Tables
 
 _TRACK_ERRORS = {4: ("icmp", (3, 11, 12)), 6: ("icmp6", (1, 2, 3, 4))}
@@ -40,35 +39,25 @@ class Ground:
     """Addresses of the service interface, which the switch answers ARP and ND for."""
 
 
-class Compiler:
-    """Makes tables of frontends, by passes that follow each other."""
-
-    def __init__(self) -> None:
-        self._made: Memo[Place, Tables] = Memo()
-
-    def tables(self, frontends: Sequence[Frontend], ground: Ground) -> Tables:
-        """Return all flows and groups of ours. Members whose pod has no port are left out."""
-        flows: dict[FlowKey, str] = dict(_frame(ground))
-        groups: dict[int, str] = {}
-        numbers = group_numbers(frontend.place for frontend in frontends)
-        self._made.turn()
-        for frontend in frontends:
-            part = self._part(frontend, ground, numbers[frontend.place])
-            flows.update(part.flows)
-            groups.update(part.groups)
-        return Tables(flows, groups)
-
-    def _part(self, frontend: Frontend, ground: Ground, number: int) -> Tables:
-        inputs = (frontend, ground, number)
-        return self._made.get(frontend.place, inputs, lambda: _tables(frontend, ground, number))
+def without_pods(ground: Ground) -> Ground:
+    """Return the facts that every flow may depend on."""
+    return replace(ground, pods={})
 
 
 def desired(frontends: Sequence[Frontend], ground: Ground) -> Tables:
-    """Return all flows and groups of ours for one pass."""
-    return Compiler().tables(frontends, ground)
+    """Return all flows and groups of ours. Members whose pod has no port are left out."""
+    flows: dict[FlowKey, str] = dict(frame(ground))
+    groups: dict[int, str] = {}
+    numbers = Numbers()
+    for frontend in frontends:
+        part = tables(frontend, ground, numbers.of(frontend.place))
+        flows.update(part.flows)
+        groups.update(part.groups)
+    return Tables(flows, groups)
 
 
-def _tables(frontend: Frontend, ground: Ground, number: int) -> Tables:
+def tables(frontend: Frontend, ground: Ground, number: int) -> Tables:
+    """Return the flows of one frontend, some of which others may need as well, and its group."""
     flows: dict[FlowKey, str] = {}
     groups: dict[int, str] = {}
     here = [member for member in frontend.members if member.address in ground.pods]
@@ -83,39 +72,44 @@ def _tables(frontend: Frontend, ground: Ground, number: int) -> Tables:
     return Tables(flows, groups)
 
 
-def missing_pods(frontends: Iterable[Frontend], ground: Ground) -> dict[str, tuple[Address, ...]]:
-    """Return the members that get connections and have no port here, by virtual service."""
-    found: dict[str, set[Address]] = {}
-    for frontend in frontends:
-        for member in frontend.members:
-            if member.address not in ground.pods:
-                found.setdefault(frontend.key, set()).add(member.address)
-    return {key: tuple(sorted(addresses, key=_order)) for key, addresses in found.items()}
+def missing_pods(frontend: Frontend, ground: Ground) -> tuple[Address, ...]:
+    """Return the members that get connections and have no port here."""
+    return tuple(member.address for member in frontend.members if member.address not in ground.pods)
 
 
-def _order(address: Address) -> tuple[int, int]:
-    return (address.version, int(address))
+class Numbers:
+    """Group numbers of places: a hash of the place, the next free one on a collision.
 
+    A place keeps its number for as long as it is known. After a restart a colliding one may get
+    another number; flows and groups then change in one bundle, which no connection notices.
+    """
 
-def group_numbers(places: Iterable[Place]) -> dict[Place, int]:
-    """Return a group number for each place: a hash of it, the next free one on a collision."""
-    taken: set[int] = set()
-    numbers: dict[Place, int] = {}
-    for place in places:
-        seed = f"{place.vip}/{place.protocol}/{place.port}"
-        number = _digest(seed) % constants.GROUP_SPACE
-        while number in taken:
+    def __init__(self) -> None:
+        self._by_place: dict[Place, int] = {}
+        self._taken: set[int] = set()
+
+    def of(self, place: Place) -> int:
+        """Return the number of a place."""
+        known = self._by_place.get(place)
+        if known is not None:
+            return known
+        number = _digest(f"{place.vip}/{place.protocol}/{place.port}") % constants.GROUP_SPACE
+        while number in self._taken:
             number = (number + 1) % constants.GROUP_SPACE
-        taken.add(number)
-        numbers[place] = constants.GROUP_PREFIX + number
-    return numbers
+        self._taken.add(number)
+        self._by_place[place] = constants.GROUP_PREFIX + number
+        return self._by_place[place]
+
+    def release(self, place: Place) -> None:
+        """Let others have the number of a place."""
+        self._taken.discard(self._by_place.pop(place) - constants.GROUP_PREFIX)
 
 
 def _digest(text: str) -> int:
     return int.from_bytes(hashlib.blake2s(text.encode(), digest_size=8).digest(), "big")
 
 
-def _frame(ground: Ground) -> Iterator[tuple[FlowKey, str]]:
+def frame(ground: Ground) -> Iterator[tuple[FlowKey, str]]:
     """Yield what is there without any VIP: the fabric's port is ours and nothing else's."""
     entry = FlowKey(
         constants.TABLE_ENTRY, constants.PRIORITY_ENTRY, f"in_port={ground.service_port}"

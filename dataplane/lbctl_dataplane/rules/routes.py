@@ -46,10 +46,16 @@ def device_to(address: Address, links: Iterable[Link]) -> str:
     return best.device if best else ""
 
 
-def desired(
-    legs: Mapping[int, Iterable[LegAddress]], vips: Iterable[Address], links: Iterable[Link]
-) -> dict[Key, str]:
-    """Return what the router should hold; a leg on no network of the router is left out."""
+def reject(vip: Address) -> Key:
+    """Return the refusal of a VIP.
+
+    Without it a VIP that nobody serves would follow a default route, and could come back.
+    """
+    return Key(vip.version, "reject", str(vip))
+
+
+def ways(legs: Mapping[int, Iterable[LegAddress]], links: Iterable[Link]) -> dict[Key, str]:
+    """Return the ways to legs; a leg on no network of the router is left out."""
     known = tuple(links)
     entries: dict[Key, str] = {}
     for number, addresses in legs.items():
@@ -57,9 +63,6 @@ def desired(
             device = device_to(leg.address, known)
             if device:
                 entries.update(_leg(number, leg, device))
-    for vip in vips:
-        # Without it a VIP that nobody serves would follow a default route, and could come back.
-        entries[Key(vip.version, "reject", str(vip))] = ""
     return entries
 
 

@@ -78,8 +78,16 @@ class Ruleset:
     """The frame is not as we make it: only ever observed."""
 
 
-def render(desired: Ruleset | None, observed: Ruleset | None) -> str:
-    """Return one nft transaction from what is there to what should be; "" when they agree."""
+def render(
+    desired: Ruleset | None,
+    observed: Ruleset | None,
+    elsewhere: frozenset[Spread] = frozenset(),
+) -> str:
+    """Return one nft transaction from what is there to what should be; "" when they agree.
+
+    Both may be parts of the table, of the same places and VIPs; `elsewhere` are the spreads that
+    the places left out have: their chains are there and stay.
+    """
     if desired == observed:
         return ""
     if desired is None:
@@ -90,13 +98,15 @@ def render(desired: Ruleset | None, observed: Ruleset | None) -> str:
         # transaction, and marks are in conntrack: no packet notices.
         lines += [f"add table {_TABLE}", f"delete table {_TABLE}", *FRAME]
         observed = Ruleset()
-    lines += _render_changes(desired, observed)
+    lines += _render_changes(desired, observed, elsewhere)
     return "\n".join(lines) + "\n"
 
 
-def _render_changes(desired: Ruleset, observed: Ruleset) -> Iterator[str]:
+def _render_changes(
+    desired: Ruleset, observed: Ruleset, elsewhere: frozenset[Spread]
+) -> Iterator[str]:
     before, after = set(observed.places.values()), set(desired.places.values())
-    for spread in sorted(after - before):
+    for spread in sorted(after - before - elsewhere):
         if spread.chain in observed.unused:
             yield f"delete chain {_TABLE} {spread.chain}"
         yield from _render_spread(spread)
@@ -108,7 +118,7 @@ def _render_changes(desired: Ruleset, observed: Ruleset) -> Iterator[str]:
         for version in (4, 6):
             vips = sorted(str(vip) for vip in one.vips - other.vips if vip.version == version)
             yield from _elements(verb, f"vips{version}", vips)
-    gone = {spread.chain for spread in before - after}
+    gone = {spread.chain for spread in before - after - elsewhere}
     for chain in sorted(gone | (observed.unused - {spread.chain for spread in after})):
         yield f"flush chain {_TABLE} {chain}"
         yield f"delete chain {_TABLE} {chain}"

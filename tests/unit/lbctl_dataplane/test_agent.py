@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import dataplane_builders as build
+import event_loops
 from fakes import api_server
 from lbctl.kube import resources
 from lbctl.kube.client import Client
@@ -118,12 +119,16 @@ async def until(condition: Callable[[], bool | Awaitable[bool]]) -> None:
             await asyncio.sleep(0.01)
 
 
-def play(folder: Path, scene: Callable[[Stage], Coroutine[Any, Any, None]]) -> None:
+def play(
+    folder: Path,
+    scene: Callable[[Stage], Coroutine[Any, Any, None]],
+    loop_factory: Callable[[], asyncio.AbstractEventLoop] = asyncio.new_event_loop,
+) -> None:
     async def stage() -> None:
         async with api_server.serving() as fake, Client(fake.cluster) as api:
             await scene(Stage(fake, api, folder))
 
-    asyncio.run(stage())
+    event_loops.run(stage(), loop_factory)
 
 
 async def serving(stage: Stage) -> None:
@@ -229,3 +234,24 @@ def test_a_switch_that_takes_nothing_is_reported_and_then_no_more(tmp_path: Path
 
 async def _not(condition: Awaitable[bool]) -> bool:
     return not await condition
+
+
+async def _decide_many(stage: Stage, count: int) -> None:
+    for number in range(count):
+        decision = build.service(f"idle-{number}", vips=[f"198.18.1.{number + 1}"])
+        body = {"metadata": {"name": decision.key}, "spec": render_virtual_service(decision)}
+        made = await stage.api.create(resources.L4_VIRTUAL_SERVICES, body)
+        stage._version = made["metadata"]["resourceVersion"]
+
+
+def test_decisions_without_members_cost_few_reports_together(tmp_path: Path) -> None:
+    async def scene(stage: Stage) -> None:
+        async with stage.agent():
+            await serving(stage)
+            written = len(stage.writes())
+            await _decide_many(stage, 40)
+            await until(stage.acknowledged)
+            # One where the forty come within the two seconds that a report may wait.
+            assert 1 <= len(stage.writes()) - written <= 4
+
+    play(tmp_path, scene, event_loops.Hurried)

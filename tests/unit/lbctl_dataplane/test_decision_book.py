@@ -7,7 +7,7 @@ import pytest
 
 import dataplane_builders as build
 from lbctl.kube.store import Store
-from lbctl.model.virtual_service import Phase, VirtualService
+from lbctl.model.virtual_service import Listener, NamePublication, Phase, VirtualService
 from lbctl_dataplane import decisions
 
 
@@ -115,12 +115,16 @@ def test_a_held_decision_yields_an_address_that_is_given_to_another(world: Fixtu
     assert [str(vip.address) for vip in held.vips] == ["2001:2::1"]
 
 
-def test_two_that_share_an_allocation_do_not_yield_to_each_other(world: Fixture) -> None:
+@pytest.mark.parametrize(("port", "kept"), [(81, ["198.18.0.1", "2001:2::1"]), (80, ["2001:2::1"])])
+def test_two_that_share_an_allocation_yield_to_each_other_only_for_a_port(
+    world: Fixture, port: int, kept: list[str]
+) -> None:
     world.put(KUARD, 10)
-    world.put(build.service("sharing", ["198.18.0.1"]), 11)
-    world.delete(KUARD, 12)
+    world.delete(KUARD, 11)
+    listeners = (Listener("", "TCP", port, "pool"),)
+    world.put(build.service("sharing", ["198.18.0.1"], listeners=listeners), 12)
     held = next(s for s in world.book.view().services if s.key == "default.kuard")
-    assert len(held.vips) == 2
+    assert [str(vip.address) for vip in held.vips] == kept
 
 
 def test_a_held_decision_ends_with_proof_or_with_a_new_decision(world: Fixture) -> None:
@@ -153,6 +157,83 @@ def test_a_view_that_was_not_programmed_concerns_us_again(world: Fixture) -> Non
     world.book.view()
     world.book.concern_again()
     assert world.book.view().concerned
+
+
+class Patient:
+    """A book that tells who waits, of an agent on node-1."""
+
+    def __init__(self) -> None:
+        self.services = Store(transform=decisions.trim_service)
+        self.slices = Store(transform=decisions.trim_slice, index=decisions.slice_owners)
+        self.calls: list[str] = []
+        self.book = decisions.Book(
+            self.services,
+            self.slices,
+            lambda: self.calls.append("wake"),
+            lambda: self.calls.append("later"),
+            "node-1",
+        )
+
+    def decide(self, decision: VirtualService, version: int, generation: int = 1) -> list[str]:
+        self.calls.clear()
+        made = build.service_object(decision, version, generation)
+        self.services.apply("MODIFIED", made)
+        assert self.book.view().awaited is ("wake" in self.calls)
+        return list(self.calls)
+
+    def ends(self, version: int, *nodes: str) -> list[str]:
+        self.calls.clear()
+        ends = [(f"10.0.0.{n}", node) for n, node in enumerate(nodes, 1)]
+        self.slices.apply("MODIFIED", build.slice_object("s", version, *ends))
+        self.book.view()
+        return sorted(set(self.calls))
+
+
+def test_a_decision_without_members_here_is_waited_for_by_nobody() -> None:
+    patient = Patient()
+    assert patient.decide(KUARD, 10) == ["later"]
+    assert patient.ends(11) == ["later"]
+    assert patient.ends(12, "node-2") == ["later"]
+    names = (NamePublication("kuard.lb.example", 5, True),)
+    assert patient.decide(dataclasses.replace(KUARD, names=names), 13, 2) == ["later"]
+
+
+def test_members_here_are_waited_for_when_they_come_and_when_they_go() -> None:
+    patient = Patient()
+    assert patient.ends(9, "node-1") == []
+    assert patient.decide(KUARD, 10) == ["wake"]
+    assert patient.ends(11, "node-2") == ["wake"]
+    assert patient.ends(12, "node-2") == ["later"]
+    assert patient.ends(13, "node-1") == ["wake"]
+
+
+def test_every_agent_is_waited_for_when_addresses_or_all_of_it_are_taken_away() -> None:
+    patient = Patient()
+    patient.decide(KUARD, 10)
+    assert patient.decide(dataclasses.replace(KUARD, vips=KUARD.vips[:1]), 11, 2) == ["wake"]
+    assert patient.decide(WITHDRAWN, 12, 3) == ["wake"]
+
+
+def test_where_something_is_held_every_decision_counts_at_once() -> None:
+    patient = Patient()
+    patient.decide(KUARD, 10)
+    patient.services.apply("DELETED", build.service_object(KUARD, 11))
+    assert patient.decide(build.service("next", ["198.18.0.1"]), 12) == ["wake"]
+
+
+def test_a_view_shares_what_did_not_change_with_the_one_before(world: Fixture) -> None:
+    world.put(KUARD, 10)
+    world.put(build.service("other"), 11)
+    world.slices.apply("ADDED", build.slice_object("s", 12, ("10.0.0.1", "node-1")))
+    before = world.book.view()
+    world.put(build.service("third"), 13)
+    after = world.book.view()
+    assert [service.key for service in after.services] == [
+        "default.kuard", "default.other", "default.third",
+    ]  # fmt: skip
+    assert all(new is old for new, old in zip(after.services, before.services, strict=False))
+    assert all(after.behind[key] is behind for key, behind in before.behind.items())
+    assert "default.third" not in before.behind
 
 
 def test_slices_are_trimmed_to_what_is_read() -> None:

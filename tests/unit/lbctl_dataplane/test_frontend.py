@@ -37,11 +37,26 @@ def test_each_family_has_its_own_members() -> None:
     assert found["2001:2::1"].members == build.members("fd00::1")
 
 
-def test_a_terminating_member_lingers_while_another_is_ready_anywhere() -> None:
+def test_a_terminating_member_lingers_while_another_is_ready_beside_it() -> None:
+    leaving = endpoint("10.0.0.1", ready=False, terminating=True)
+    found = of(build.service(), leaving, endpoint("10.0.0.2"))["198.18.0.1"]
+    assert found.members == build.members("10.0.0.2")
+    assert found.lingering == build.members("10.0.0.1")
+
+
+def test_a_terminating_member_serves_what_still_comes_to_its_node() -> None:
+    # Others are ready elsewhere, and the router learns of it a moment later than this node.
     leaving = endpoint("10.0.0.1", ready=False, terminating=True)
     found = of(build.service(), leaving, endpoint("10.0.0.2", "node-2"))["198.18.0.1"]
-    assert found.members == ()
-    assert found.lingering == build.members("10.0.0.1")
+    assert found.members == build.members("10.0.0.1")
+
+
+@pytest.mark.parametrize("traffic_policy", ["Cluster", "Local"])
+def test_the_traffic_policy_changes_nothing_for_a_node(traffic_policy: str) -> None:
+    policy = Policy(external_traffic_policy=traffic_policy)
+    ends = (endpoint("10.0.0.1"), endpoint("10.0.0.2", "node-2"), endpoint("10.0.0.3", ""))
+    found = of(build.service(policy=policy), *ends)["198.18.0.1"]
+    assert found.all_members == build.members("10.0.0.1")
 
 
 def test_terminating_members_serve_when_nobody_is_ready() -> None:
@@ -82,6 +97,19 @@ def test_policy_becomes_affinity_and_ranges_of_the_family() -> None:
 
 def test_ranges_of_the_other_family_alone_let_nobody_in() -> None:
     policy = Policy(source_ranges=("2001:db8::/32",))
+    found = of(build.service(policy=policy), endpoint("10.0.0.1"))["198.18.0.1"]
+    assert found.source_ranges == ()
+    assert not found.open_to_all
+
+
+def test_ranges_are_as_few_as_say_the_same() -> None:
+    many = ("10.0.0.0/9", "10.128.0.0/9", "10.1.0.0/16", "::/1", "8000::/1", "192.0.2.9/32")
+    assert frontend.merged(many, 4) == ("10.0.0.0/8", "192.0.2.9/32")
+    assert frontend.merged(many, 6) == ("::/0",)
+
+
+def test_a_range_that_does_not_parse_lets_nobody_in() -> None:
+    policy = Policy(source_ranges=("kuard",))
     found = of(build.service(policy=policy), endpoint("10.0.0.1"))["198.18.0.1"]
     assert found.source_ranges == ()
     assert not found.open_to_all

@@ -54,6 +54,32 @@ def test_members_on_nodes_without_an_agent_or_a_leg_of_the_family_get_nothing() 
     assert legs.shares(CLAIM, KNOWN, {"a": node("a", "fd00::6")}, frozenset()) == {}
 
 
+def leaving(address: str, on: str) -> Endpoint:
+    return Endpoint(build.ip(address), on, False, True, True, (("", "TCP", 8080),))
+
+
+def test_an_excluded_node_gets_nothing_while_another_can_take_it() -> None:
+    nodes = {**NODES, "a": node("a", excluded=True)}
+    assert legs.shares(CLAIM, KNOWN, nodes, frozenset("ab")) == {"b": 1}
+
+
+def test_an_excluded_node_goes_on_until_another_one_has_programmed_it() -> None:
+    nodes = {"a": node("a", excluded=True), "b": node("b", decisions=0)}
+    assert legs.shares(CLAIM, KNOWN, nodes, frozenset("a")) == {"a": 2}
+
+
+def test_nodes_that_are_all_excluded_share_as_ever() -> None:
+    nodes = {name: node(name, excluded=True) for name in "ab"}
+    assert legs.shares(CLAIM, KNOWN, nodes, frozenset()) == {"a": 2, "b": 1}
+
+
+def test_a_leaving_member_gets_nothing_while_a_ready_one_can_take_it() -> None:
+    known = Knowledge((leaving("10.0.0.1", "a"), endpoint("10.0.0.3", "b")), {}, 60)
+    assert legs.shares(CLAIM, known, NODES, frozenset("a")) == {"b": 1}
+    late = {**NODES, "b": node("b", decisions=59)}
+    assert legs.shares(CLAIM, known, late, frozenset("a")) == {"a": 1}
+
+
 def test_a_place_without_a_leg_says_so_only_when_it_has_members() -> None:
     assert "a, b" in legs.without_leg(CLAIM, KNOWN, {})
     assert legs.without_leg(CLAIM, Knowledge(), {}) == ""

@@ -72,10 +72,10 @@ def test_without_usable_members_new_connections_meet_no_group() -> None:
 
 
 def test_a_member_without_a_port_is_left_out_and_named() -> None:
-    wanted = [build.frontend(build.place(), "10.0.0.9", "10.0.0.1")]
-    tables = ovs.desired(wanted, GROUND)
+    wanted = build.frontend(build.place(), "10.0.0.9", "10.0.0.1")
+    tables = ovs.desired([wanted], GROUND)
     assert not any("10.0.0.9" in text for text in (*tables.groups.values(), *tables.flows.values()))
-    assert ovs.missing_pods(wanted, GROUND) == {"default.kuard": (build.ip("10.0.0.9"),)}
+    assert ovs.missing_pods(wanted, GROUND) == (build.ip("10.0.0.9"),)
 
 
 @pytest.mark.parametrize(
@@ -117,9 +117,14 @@ def test_a_bucket_keeps_its_number_while_others_come_and_go() -> None:
 
 def test_places_get_different_groups_in_our_range() -> None:
     places = [build.place(f"198.18.{n // 250}.{n % 250}") for n in range(3000)]
-    numbers = ovs.group_numbers(places)
-    assert len(set(numbers.values())) == 3000
-    assert all(number >> 24 == constants.GROUP_PREFIX >> 24 for number in numbers.values())
+    known = ovs.Numbers()
+    numbers = [known.of(place) for place in places]
+    assert len(set(numbers)) == 3000
+    assert all(number >> 24 == constants.GROUP_PREFIX >> 24 for number in numbers)
+    assert [known.of(place) for place in places] == numbers
+    for place in places:
+        known.release(place)
+    assert {known.of(place) for place in reversed(places)} == set(numbers)
 
 
 def test_the_switch_answers_for_its_legs() -> None:

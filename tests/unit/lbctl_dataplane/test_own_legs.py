@@ -20,7 +20,7 @@ from lbctl_dataplane.backends import memory
 from lbctl_dataplane.backends.port import Leg
 from lbctl_dataplane.node import NodeRole
 from lbctl_dataplane.own_legs import OwnLegs
-from lbctl_dataplane.rules import own_legs
+from lbctl_dataplane.rules import exclusion, own_legs
 
 NODE = "node-1"
 FOUR, SIX = build.ip("10.1.0.2"), build.ip("fd00::2")
@@ -33,6 +33,12 @@ def settings(legs: Sequence[str] = (), networks: Sequence[str] = (), state: str 
     listed = [{"networkName": "legs", "cidrs": list(networks)}] if networks else []
     agent = {"legs": list(legs), **({"stateDir": state} if state else {})}
     return Settings.model_validate({"agent": agent, "NetworkSettings": {"nodeNetworkList": listed}})
+
+
+def labelled(value: str | None, version: int = 1, taints: Sequence[str] = ()) -> dict[str, Any]:
+    obj = node("10.1.0.2", version)
+    obj["metadata"]["labels"] = {} if value is None else {exclusion.LABEL: value}
+    return {**obj, "spec": {"taints": [{"key": key, "effect": "NoSchedule"} for key in taints]}}
 
 
 def node(legs: str | None, version: int = 1, name: str = NODE) -> dict[str, Any]:
@@ -57,7 +63,7 @@ def test_the_annotation_gives_one_leg_per_family_in_any_order_and_spacing() -> N
 
 def test_settings_come_first_and_need_no_node() -> None:
     found = OwnLegs(NODE, settings(["10.1.0.2"]))
-    assert (found.stores, found.now(), found.complaint()) == ({}, (FOUR,), "")
+    assert (found.now(), found.complaint()) == ((FOUR,), "")
 
 
 @pytest.mark.parametrize(
@@ -130,6 +136,29 @@ def test_not_read_yet_is_not_none() -> None:
         OwnLegs(NODE, settings()).now()
 
 
+def test_a_node_says_whether_it_is_excluded_as_it_changes() -> None:
+    for legs in ((), ("10.1.0.2",)):
+        found = known(settings(legs), labelled(None))
+        (store,) = found.stores.values()
+        assert found.excluded() == ""
+        store.apply("MODIFIED", labelled("true", 2))
+        assert found.excluded() == f"label {exclusion.LABEL}"
+        store.apply("MODIFIED", labelled("false", 3, [exclusion.TAINT]))
+        assert found.excluded() == f"taint {exclusion.TAINT}"
+        store.apply("MODIFIED", labelled("false", 4))
+        assert found.excluded() == ""
+
+
+def test_an_exclusion_outlives_a_restart_and_not_the_node() -> None:
+    before = known(settings(), labelled(""))
+    (store,) = before.stores.values()
+    after = known(settings(), *store)
+    assert after.excluded() == f"label {exclusion.LABEL}"
+    (again,) = after.stores.values()
+    again.apply("DELETED", labelled("", 2))
+    assert after.excluded() == ""
+
+
 class Switch(memory.MemoryBackend):
     """The switch in memory with the legs that a node finds."""
 
@@ -169,7 +198,12 @@ def test_the_cluster_sees_legs_and_complaints_as_they_change(tmp_path: Path) -> 
             found, message = await _shown(api)
             return found == legs and (part in message if part else not message)
 
+        async def excluded(reason: str) -> bool:
+            found = await api.get(resources.SERVING_NODES, NODE)
+            return bool(found["spec"]["excluded"] == reason)
+
         await _until(lambda: shows([], "kubectl annotate node node-1"))
+        assert await excluded("")
         await _annotate(api, "10.1.0.2")
         await _until(lambda: shows(["10.1.0.2"], ""))
         config.write_text(
@@ -178,6 +212,8 @@ def test_the_cluster_sees_legs_and_complaints_as_they_change(tmp_path: Path) -> 
         await _until(lambda: shows(["10.1.0.2"], "leg 10.1.0.2 lies in no network"))
         await _annotate(api, "192.0.2.9")
         await _until(lambda: shows(["192.0.2.9"], ""))
+        await api.patch(resources.NODES, NODE, {"metadata": {"labels": {exclusion.LABEL: ""}}})
+        await _until(lambda: excluded(f"label {exclusion.LABEL}"))
         queries = [urllib.parse.unquote(query) for query in fake.queries]
         assert any("fieldSelector=metadata.name=node-1" in query for query in queries)
 

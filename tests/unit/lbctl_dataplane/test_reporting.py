@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import dataplane_builders as build
+import event_loops
 from lbctl.kube.resources import Resource
 from lbctl.model import errors
 from lbctl_dataplane.backends.port import Leg
@@ -62,12 +63,26 @@ class Server:
         return copy.deepcopy(self.object)
 
 
+class Machine:
+    """What a role says about its machine."""
+
+    def __init__(self, legs: tuple[Leg, ...] | None) -> None:
+        self._legs = legs
+        self.reason = ""
+
+    def legs(self) -> tuple[Leg, ...] | None:
+        return self._legs
+
+    def excluded(self) -> str:
+        return self.reason
+
+
 class Bench:
     def __init__(self, legs: tuple[Leg, ...] | None = (LEG,)) -> None:
         self.server = Server()
-        self.legs = legs
+        self.machine = Machine(legs)
         identity = Identity("node-1", "node", "ovs")
-        self.reporter = Reporter(self.server, identity, lambda: self.legs)
+        self.reporter = Reporter(self.server, identity, self.machine)
 
     def run(self, until: Callable[[], bool], report: Report | None = None) -> None:
         async def scenario() -> None:
@@ -96,6 +111,7 @@ def test_the_object_is_made_with_its_legs_and_then_acknowledges() -> None:
         "role": "node",
         "backend": "ovs",
         "legs": [{"family": "IPv4", "address": "172.31.241.6", "mac": "02:00:00:00:00:06"}],
+        "excluded": "",
     }
     assert bench.server.object["status"] == {
         "decisions": "7", "slices": "9", "allFailing": False, "message": "", "exceptions": [],
@@ -107,10 +123,21 @@ def test_legs_that_are_not_known_yet_take_none_back() -> None:
     first.run(lambda: first.decisions() == "7", Report(7, 9))
     again = Bench(legs=None)
     again.server = first.server
-    again.reporter = Reporter(first.server, Identity("node-1", "node", "ovs"), lambda: None)
+    again.reporter = Reporter(first.server, Identity("node-1", "node", "ovs"), again.machine)
     again.run(lambda: again.decisions() == "8", Report(8, 9))
     assert first.server.object is not None
     assert len(first.server.object["spec"]["legs"]) == 1
+
+
+def test_an_exclusion_is_told_and_taken_back() -> None:
+    bench = Bench()
+    for version, reason in enumerate(("label x", ""), 7):
+        bench.machine.reason = reason
+        assert bench.reporter.place_differs()
+        bench.run(lambda wanted=str(version): bench.decisions() == wanted, Report(version, 9))  # type: ignore[misc]
+        assert bench.server.object is not None
+        assert bench.server.object["spec"]["excluded"] == reason
+        assert not bench.reporter.place_differs()
 
 
 def test_a_write_of_somebody_else_is_read_and_written_over() -> None:
@@ -140,6 +167,27 @@ def test_an_outage_delays_a_report_and_loses_none() -> None:
     bench = Bench()
     bench.server.refusals = [errors.Unavailable("down"), errors.Conflict("moved")]
     bench.run(lambda: bench.decisions() == "7", Report(7, 9))
+
+
+def test_what_nobody_waits_for_goes_with_the_next_report_or_after_a_while() -> None:
+    bench = Bench()
+
+    async def scenario() -> None:
+        async with event_loops.running(bench.reporter.run()):
+            bench.reporter.want(Report(1, 0))
+            await event_loops.until(lambda: bench.decisions() == "1")
+            for version in range(2, 50):
+                bench.reporter.want_sometime(Report(version, 0))
+            await event_loops.turns(50)
+            assert bench.decisions() == "1"
+            bench.reporter.want(Report(50, 0))
+            await event_loops.until(lambda: bench.decisions() == "50")
+            for version in range(51, 100):
+                bench.reporter.want_sometime(Report(version, 0))
+            await event_loops.until(lambda: bench.decisions() == "99")
+
+    event_loops.run(scenario(), event_loops.Hurried)
+    assert bench.server.writes == ["create", "status", "status", "status"]
 
 
 def exemptions(count: int) -> tuple[Exemption, ...]:

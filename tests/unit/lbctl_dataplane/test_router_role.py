@@ -71,9 +71,9 @@ class Router:
         obj["metadata"]["resourceVersion"] = str(version)
         self.role.stores[resource].apply("MODIFIED", obj)
 
-    def node(self, number: int, version: int, acknowledged: int) -> None:
+    def node(self, number: int, version: int, acknowledged: int, excluded: str = "") -> None:
         leg = (f"172.31.241.{4 * number + 2}", f"02:00:00:00:00:0{number}")
-        found = build.serving_node(f"node-{number}", [leg], acknowledged, acknowledged)
+        found = build.serving_node(f"node-{number}", [leg], acknowledged, acknowledged, excluded)
         self._put(resources.SERVING_NODES, found, version)
 
     def program(self, view: View) -> Programmed:
@@ -119,6 +119,16 @@ def test_a_node_is_waited_for_and_said_so(router: Router) -> None:
     router.node(1, 4, acknowledged=21)
     assert router.program(late).exceptions == ()
     assert router.legs() == ((1, 1),)
+
+
+def test_a_node_that_becomes_excluded_gets_no_share_and_gets_it_back(router: Router) -> None:
+    router.program(view(*BOTH))
+    router.node(1, 4, acknowledged=20, excluded="taint x")
+    assert router.program(view(*BOTH)).exceptions == ()
+    assert router.legs() == ((2, 1),)
+    router.node(1, 5, acknowledged=20)
+    router.program(view(*BOTH))
+    assert router.legs() == ((1, 2), (2, 1))
 
 
 def test_who_takes_part_stays_in_while_slices_move(router: Router) -> None:

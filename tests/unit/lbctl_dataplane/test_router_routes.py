@@ -24,7 +24,7 @@ LINKS = routes.parse_links(
 )
 LEG4 = LegAddress(build.ip("172.31.241.6"), "02:00:00:00:00:06")
 LEG6 = LegAddress(build.ip("fd00:1b:241:1::2"), "02:00:00:00:00:06")
-WANTED = routes.desired({1: (LEG4, LEG6)}, [build.ip("198.18.0.1")], LINKS)
+WANTED = {**routes.ways({1: (LEG4, LEG6)}, LINKS), routes.reject(build.ip("198.18.0.1")): ""}
 
 
 def test_the_device_is_that_of_the_narrowest_network() -> None:
@@ -34,7 +34,7 @@ def test_the_device_is_that_of_the_narrowest_network() -> None:
 
 def test_a_leg_on_no_network_of_the_router_is_left_out() -> None:
     far = LegAddress(build.ip("192.0.2.1"), "")
-    assert routes.desired({1: (far,)}, [], LINKS) == {}
+    assert routes.ways({1: (far,)}, LINKS) == {}
 
 
 def test_next_hops_come_before_what_points_at_them_and_go_after() -> None:

@@ -1,0 +1,44 @@
+"""What one node programs, by views that follow each other; a view costs what changed. Pure."""
+
+from collections.abc import Sequence
+from itertools import chain
+
+from lbctl.model.virtual_service import VirtualService
+from lbctl.translate.endpoints import Endpoint
+from lbctl_dataplane.rules import frontend
+from lbctl_dataplane.rules.claimants import Claimants
+from lbctl_dataplane.rules.frontend import Endpoints, Frontend
+
+
+class LocalFrontends:
+    """The frontends of one node. What did not change is the same object in the next answer."""
+
+    def __init__(self, node: str) -> None:
+        self._node = node
+        self._claimants = Claimants()
+        self._behind: dict[str, tuple[Endpoint, ...]] = {}
+        self._made: dict[str, tuple[Frontend, ...]] = {}
+        self._all: tuple[Frontend, ...] = ()
+
+    def of(self, services: Sequence[VirtualService], endpoints: Endpoints) -> tuple[Frontend, ...]:
+        """Return the frontends by virtual service; places without local members are absent."""
+        dirty = self._claimants.update(services)
+        before, self._behind = self._behind, dict(endpoints)
+        dirty |= {key for key, found in endpoints.items() if before.get(key) is not found}
+        dirty |= before.keys() - endpoints.keys()
+        for key in dirty:
+            self._make(key)
+        if dirty:
+            self._all = tuple(chain.from_iterable(self._made[key] for key in sorted(self._made)))
+        return self._all
+
+    def _make(self, key: str) -> None:
+        behind = self._behind.get(key, ())
+        found = (
+            frontend.frontend_of(claim, behind, self._node) for claim in self._claimants.of(key)
+        )
+        made = tuple(entry for entry in found if entry.all_members)
+        if not made:
+            self._made.pop(key, None)
+        elif self._made.get(key) != made:
+            self._made[key] = made

@@ -1,0 +1,156 @@
+"""Who gets new connections of what, by passes that follow each other. Pure.
+
+A pass costs what changed since the one before.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from lbctl.model.virtual_service import Address, VirtualService
+from lbctl_dataplane.rules import legs, routes
+from lbctl_dataplane.rules.claimants import Claimants
+from lbctl_dataplane.rules.frontend import Claim, Place, usable_at
+from lbctl_dataplane.rules.kept import Kept
+from lbctl_dataplane.rules.legs import Knowledge, ServingNode, Shares
+from lbctl_dataplane.rules.spread import Spread
+
+
+@dataclass(frozen=True, slots=True)
+class Legs:
+    """Nodes that can be reached, and their numbers."""
+
+    nodes: Mapping[str, ServingNode]
+    numbers: Mapping[str, int]
+
+    def ways(self) -> dict[str, tuple[int, tuple[legs.LegAddress, ...], bool]]:
+        """Return what of this every share may depend on, whoever acknowledged what."""
+        return {
+            name: (number, self.nodes[name].legs, self.nodes[name].excluded)
+            for name, number in self.numbers.items()
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What one view says of the virtual services; all by key."""
+
+    services: Sequence[VirtualService]
+    behind: Mapping[str, object]
+    """What changes whenever the endpoints do: compared by identity."""
+    spec_versions: Mapping[str, int]
+    knowledge: Callable[[str], Knowledge]
+
+
+NOTHING = Known((), {}, {}, lambda _: Knowledge())
+
+
+class Spreading:
+    """The shares of every place, and what they make of the router's table."""
+
+    def __init__(self, entries: Kept[routes.Key, str]) -> None:
+        """Keep the refusals of VIPs that nobody serves in `entries`."""
+        self.places: Kept[Place, Spread] = Kept()
+        self.vips: Kept[Address, None] = Kept()
+        self.unserved: dict[str, str] = {}
+        """Why a virtual service with usable endpoints gets no traffic, by key."""
+        self._entries = entries
+        self._uses: Counter[Spread] = Counter()
+        self._claimants = Claimants()
+        self._won: dict[str, tuple[Claim, ...]] = {}
+        self._shares: dict[Place, Shares] = {}
+        self._waiting: set[str] = set()
+        """Keys that an acknowledgement would move."""
+        self._known = NOTHING
+        self._legs = Legs({}, {})
+
+    def update(self, known: Known, now: Legs, before: Mapping[Place, Shares]) -> None:
+        """Take what is known now; who had a share keeps it while it has members.
+
+        `before` says who had a share before this process began.
+        """
+        dirty = self._claimants.update(known.services)
+        dirty |= _others(self._known.behind, known.behind)
+        dirty |= _moved(self._known.spec_versions, known.spec_versions)
+        if now.ways() != self._legs.ways():
+            dirty |= known.behind.keys()
+        elif now.nodes != self._legs.nodes:
+            dirty |= self._waiting
+        self._known, self._legs = known, now
+        had = {**before}
+        for key in dirty:
+            had.update(self._drop(key))
+        for key in dirty:
+            self._put(key, had)
+
+    def elsewhere(self, touched: Mapping[Place, Spread]) -> frozenset[Spread]:
+        """Return the spreads that places other than those `touched` have as well."""
+        moving = Counter(touched.values())
+        return frozenset(how for how, count in self._uses.items() if count > moving[how])
+
+    def _drop(self, key: str) -> dict[Place, Shares]:
+        """Forget a virtual service; return the shares that it had."""
+        had: dict[Place, Shares] = {}
+        for claim in self._won.pop(key, ()):
+            had[claim.place] = self._shares.pop(claim.place)
+            self.vips.remove({claim.vip.address: None})
+            self._entries.remove({routes.reject(claim.vip.address): ""})
+            if had[claim.place]:
+                how = self.places.desired[claim.place]
+                self.places.remove({claim.place: how})
+                self._uses[how] -= 1
+        self.unserved.pop(key, None)
+        self._waiting.discard(key)
+        return had
+
+    def _put(self, key: str, had: Mapping[Place, Shares]) -> None:
+        claims = self._claimants.of(key)
+        if not claims:
+            return
+        self._won[key] = claims
+        knowledge = self._known.knowledge(key)
+        for claim in claims:
+            before = frozenset(had.get(claim.place, ()))
+            given = legs.shares(claim, knowledge, self._legs.nodes, before)
+            self._shares[claim.place] = given
+            self.vips.add({claim.vip.address: None})
+            self._entries.add({routes.reject(claim.vip.address): ""})
+            if given:
+                how = self._spread(claim, given)
+                self.places.add({claim.place: how})
+                self._uses[how] += 1
+            if _leaves_out(given, claim, knowledge, legs.excluded(self._legs.nodes)):
+                self._waiting.add(key)
+            why = legs.without_leg(claim, knowledge, {claim.place: given})
+            if why:
+                self.unserved.setdefault(key, why)
+
+    def _spread(self, claim: Claim, given: Shares) -> Spread:
+        numbers = self._legs.numbers
+        weights = tuple(sorted((numbers[name], weight) for name, weight in given.items()))
+        sticky = claim.service.policy.session_affinity == "ClientIP"
+        return Spread(claim.vip.address.version, sticky, weights)
+
+
+def shares_of(places: Mapping[Place, Spread], numbers: Mapping[str, int]) -> dict[Place, Shares]:
+    """Return who has a share by what stands in a router's table."""
+    names = {number: name for name, number in numbers.items()}
+    return {
+        place: {names[leg]: width for leg, width in how.legs if leg in names}
+        for place, how in places.items()
+    }
+
+
+def _leaves_out(
+    given: Shares, claim: Claim, knowledge: Knowledge, excluded: frozenset[str]
+) -> bool:
+    best = usable_at(claim, knowledge.endpoints, excluded)
+    return any(end.node not in given for end in best)
+
+
+def _others(before: Mapping[str, object], now: Mapping[str, object]) -> set[str]:
+    return {key for key, value in now.items() if before.get(key) is not value}
+
+
+def _moved(before: Mapping[str, int], now: Mapping[str, int]) -> set[str]:
+    return set() if before == now else {key for key in now if before.get(key) != now[key]}

@@ -1,0 +1,253 @@
+"""A router that follows views pass by pass holds what one pass from scratch would make of each."""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, rule
+
+import dataplane_builders as build
+from lbctl import delta
+from lbctl.model.virtual_service import Listener, VirtualService
+from lbctl.translate.endpoints import Endpoint
+from lbctl_dataplane.backends.routes import Kernel, Wanted
+from lbctl_dataplane.router_table import RouterTable
+from lbctl_dataplane.rules import frontend, legs, routes, spread
+from lbctl_dataplane.rules.frontend import Place
+from lbctl_dataplane.rules.legs import Knowledge, LegAddress, ServingNode, Shares
+from lbctl_dataplane.rules.routes import Key
+from lbctl_dataplane.rules.spread import Ruleset, Spread
+from lbctl_dataplane.rules.spreading import Known
+
+LINKS = routes.parse_links(
+    '[{"ifname":"l","addr_info":[{"local":"172.31.241.1","prefixlen":24,"scope":"global"},'
+    '{"local":"fd00::1","prefixlen":64,"scope":"global"}]}]'
+)
+NAMES = st.sampled_from(["a", "b", "c"])
+NODES = st.sampled_from(["node-1", "node-2", "node-3"])
+VIPS = st.lists(st.sampled_from(["198.18.0.1", "198.18.0.2", "2001:2::1"]), unique=True, max_size=3)
+ADDRESSES = st.sampled_from(["10.0.0.1", "10.0.0.2", "fd00::a"])
+ENDS = st.lists(st.tuples(ADDRESSES, NODES, st.booleans()), max_size=3)
+"""Address, node, and whether it is ready; else it is leaving and still serves."""
+CLIENTS = frozenset({"client0"})
+
+
+class Linux:
+    """A kernel in memory that takes parts as the real one does: it refuses what is not there."""
+
+    def __init__(self) -> None:
+        self.table: Ruleset | None = None
+        self.entries: dict[Key, str] = {}
+        self.chains: set[str] = set()
+
+    def take(self, wanted: Wanted, found: Kernel) -> None:
+        change = delta.diff(wanted.entries, found.entries)
+        assert all(self.entries.get(key) == found.entries.get(key) for key in change.upserts)
+        self.entries.update(change.upserts)
+        for key in change.deletes:
+            del self.entries[key]
+        self._check_chains(wanted, found)
+        self._take_table(wanted.ruleset, found.ruleset)
+        self.chains = _chains(self.table) if found.ruleset is None else self.chains
+        assert wanted.ruleset is None or self.chains == _chains(self.table)
+
+    def _take_table(self, wanted: Ruleset | None, found: Ruleset | None) -> None:
+        if wanted is None:
+            self.table = None
+            return
+        held = self.table if found is not None else None
+        places = dict(held.places) if held is not None else {}
+        vips = held.vips if held is not None else frozenset()
+        for place in found.places if found is not None else ():
+            del places[place]
+        vips -= found.vips if found is not None else frozenset()
+        assert not places.keys() & wanted.places.keys()
+        self.table = Ruleset(wanted.clients, vips | wanted.vips, {**places, **wanted.places})
+
+    def _check_chains(self, wanted: Wanted, found: Kernel) -> None:
+        """Chains are added where there is none, and go with the last place that has them."""
+        if wanted.ruleset is None or found.ruleset is None:
+            return
+        text = spread.render(wanted.ruleset, found.ruleset, wanted.elsewhere)
+        for verb, kind, *rest in (line.split() for line in text.splitlines()):
+            if kind == "chain" and verb == "add":
+                assert rest[2] not in self.chains
+                self.chains.add(rest[2])
+            elif kind == "chain" and verb == "delete":
+                self.chains.remove(rest[2])
+
+
+def _chains(table: Ruleset | None) -> set[str]:
+    return {how.chain for how in table.places.values()} if table is not None else set()
+
+
+class Router(RuleBasedStateMachine):
+    """Decisions, endpoints, nodes and what they acknowledged move; audits come in between."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.linux = Linux()
+        self.table = RouterTable()
+        self.seen = Kernel(None, {}, LINKS)
+        self.services: dict[str, VirtualService] = {}
+        self.behind: dict[str, tuple[Endpoint, ...]] = {}
+        self.versions: dict[str, int] = {}
+        self.nodes: dict[str, ServingNode] = {}
+        self.shares: dict[Place, Shares] = {}
+        self.clock = 1
+        for name in ("node-1", "node-2"):
+            self.report(name, (4, 6), 0, False)
+
+    # --- what moves -----------------------------------------------------------------------------
+
+    @rule(name=NAMES, vips=VIPS, port=st.sampled_from([80, 443]), ends=ENDS, known=st.booleans())
+    def serve(
+        self,
+        name: str,
+        vips: list[str],
+        port: int,
+        ends: list[tuple[str, str, bool]],
+        known: bool,
+    ) -> None:
+        self.decide(name, vips, port)
+        self.scale(name, ends)
+        for node in self.nodes if known else ():
+            self.report(node, (4, 6), 0, False)
+        self.make_it_so()
+
+    @rule(name=NAMES, vips=VIPS, port=st.sampled_from([80, 443]))
+    def decide(self, name: str, vips: list[str], port: int) -> None:
+        self.clock += 1
+        made = build.service(name, vips, listeners=(Listener("", "TCP", port, "pool"),))
+        self.services[made.key] = made
+        self.versions[made.key] = self.clock
+        self.behind.setdefault(made.key, ())
+
+    @rule(name=NAMES)
+    def forget(self, name: str) -> None:
+        for known in (self.services, self.versions, self.behind):
+            known.pop(f"default.{name}", None)
+
+    @rule(name=NAMES, ends=ENDS)
+    def scale(self, name: str, ends: list[tuple[str, str, bool]]) -> None:
+        if f"default.{name}" in self.services:
+            self.clock += 1
+            self.behind[f"default.{name}"] = tuple(
+                Endpoint(build.ip(address), node, ready, True, not ready, (("", "TCP", 80),))
+                for address, node, ready in ends
+            )
+
+    @rule(
+        name=NODES,
+        versions=st.sampled_from([(4,), (4, 6), ()]),
+        behind=st.integers(0, 2),
+        excluded=st.booleans(),
+    )
+    def report(self, name: str, versions: tuple[int, ...], behind: int, excluded: bool) -> None:
+        number = name[-1]
+        own = {4: f"172.31.241.1{number}", 6: f"fd00::{number}1"}
+        ways = tuple(LegAddress(build.ip(own[version]), "") for version in versions)
+        acknowledged = max(self.clock - behind, 0)
+        self.nodes[name] = ServingNode(name, ways, acknowledged, acknowledged, excluded=excluded)
+
+    @rule()
+    def acknowledge(self) -> None:
+        for name, node in self.nodes.items():
+            self.nodes[name] = dataclasses.replace(node, decisions=self.clock, slices=self.clock)
+        self.make_it_so()
+
+    @rule(name=NODES)
+    def lose(self, name: str) -> None:
+        self.nodes.pop(name, None)
+
+    # --- passes ---------------------------------------------------------------------------------
+
+    @rule()
+    def audit(self) -> None:
+        self.seen = Kernel(self.linux.table, dict(self.linux.entries), LINKS)
+
+    @rule(damage=st.sampled_from(["entries", "places", "table"]))
+    def drift(self, damage: str) -> None:
+        table = self.linux.table
+        if damage == "entries":
+            self.linux.entries.clear()
+        elif damage == "table":
+            self.linux.table = None
+        elif table is not None:
+            unused = frozenset(_chains(table))
+            self.linux.table = dataclasses.replace(table, places={}, unused=unused)
+        self.audit()
+        self.make_it_so()
+
+    @rule()
+    def withdraw(self) -> None:
+        self.table.read_back(self.seen)
+        self.table.want_nothing()
+        self._apply()
+        assert (self.linux.table, self.linux.entries) == (None, {})
+        self.shares.clear()
+
+    @rule()
+    def make_it_so(self) -> None:
+        self.table.read_back(self.seen)
+        self.table.want(self._known(), self.nodes, CLIENTS)
+        numbers = legs.number_legs(self.nodes, routes.leg_addresses(self.linux.entries))
+        self._apply()
+        ways, reachable = self._ways(numbers)
+        places, vips = self._from_scratch(reachable, numbers)
+        assert self.linux.table == Ruleset(CLIENTS, frozenset(vips), places)
+        assert self.linux.entries == {**ways, **{routes.reject(vip): "" for vip in vips}}
+
+    def _apply(self) -> None:
+        self.linux.take(*self.table.parts())
+        self.table.took()
+
+    def _known(self) -> Known:
+        return Known(
+            tuple(self.services[key] for key in sorted(self.services)),
+            dict(self.behind),
+            dict(self.versions),
+            lambda key: Knowledge(self.behind[key], {}, self.versions[key]),
+        )
+
+    # --- the same from scratch ------------------------------------------------------------------
+
+    def _ways(self, numbers: Mapping[str, int]) -> tuple[dict[Key, str], dict[str, ServingNode]]:
+        ways = routes.ways({numbers[name]: self.nodes[name].legs for name in numbers}, LINKS)
+        return ways, {name: self.nodes[name] for name in numbers}
+
+    def _from_scratch(
+        self, nodes: dict[str, ServingNode], numbers: Mapping[str, int]
+    ) -> tuple[dict[Place, Spread], set[frontend.Address]]:
+        claims = frontend.claims(self.services.values())
+        known: Callable[[str], Knowledge] = self._known().knowledge
+        self.shares = {
+            claim.place: legs.shares(
+                claim,
+                known(claim.service.key),
+                nodes,
+                frozenset(self.shares.get(claim.place, ())),
+            )
+            for claim in claims
+        }
+        places = {
+            claim.place: Spread(
+                claim.vip.address.version,
+                False,
+                tuple(sorted((numbers[n], w) for n, w in self.shares[claim.place].items())),
+            )
+            for claim in claims
+            if self.shares[claim.place]
+        }
+        unserved = {
+            claim.service.key
+            for claim in claims
+            if legs.without_leg(claim, known(claim.service.key), self.shares)
+        }
+        assert self.table.unserved.keys() == unserved
+        return places, {claim.vip.address for claim in claims}
+
+
+Router.TestCase.settings = settings(max_examples=200, stateful_step_count=40, deadline=None)
+TestRouter = Router.TestCase
