@@ -3,7 +3,7 @@ SHELL := /bin/bash
 BIN := .venv/bin
 STAGE := scripts/stage
 
-.PHONY: help setup check test demo lab down bench-vip image image-pins requirements values golden chart-test
+.PHONY: help setup check test demo lab down bench-vip bench-scale image image-pins requirements values golden chart-test
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -40,8 +40,15 @@ ROUNDS ?= 3
 bench-vip: setup ## From create to address, N Services, beside MetalLB
 	@$(BIN)/python tests/perf/bench_vip.py -n $(N) --rounds $(ROUNDS) $(if $(ENDPOINTS),--endpoints)
 
-values: setup ## Generate the chart's values, their schema and docs/reference/values.md
+SIZES ?= 1000,5000,10000
+bench-scale: setup ## Thousands of Services: cold start, one change under churn, memory
+	@$(BIN)/python tests/perf/bench_scale.py --sizes $(SIZES)
+
+values: setup ## Generate the chart's values, their schema and the pages of docs/reference
 	@$(BIN)/python scripts/generate_values.py
+	@$(BIN)/python scripts/generate_metrics.py
+	@$(BIN)/python scripts/generate_reasons.py
+	@$(BIN)/python scripts/generate_annotations.py
 
 golden: values ## Write the reviewed renders of the chart again; look at the difference
 	@LBCTL_GOLDEN=1 $(BIN)/python -m pytest tests/contract/test_chart.py -q -k reviewed

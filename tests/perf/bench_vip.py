@@ -17,20 +17,15 @@ from pathlib import Path
 from typing import Any
 
 import click
+import load
 import yaml
 
 from lbctl.kube import client, config, resources
 from lbctl.kube.objects import key_of
-from lbctl.kube.resources import Resource
-from lbctl.model import errors
 from lbctl_lab import binaries, controlplane, processes, progress, state, status, toolchain
 
-NAMESPACE = "bench"
 PACE_PER_S = 80
-AT_A_TIME = 16
 GIVE_UP_S = 300.0
-NAMESPACES = Resource("", "v1", "namespaces", "Namespace", namespaced=False)
-IMAGE = "gcr.io/kuar-demo/kuard-amd64:1"
 
 
 class Run:
@@ -58,10 +53,10 @@ async def measure(api: client.Client, count: int, *, paced: bool, endpoints: lis
     everyone = asyncio.Event()
     watcher = asyncio.ensure_future(_watch(api, run, count, everyone))
     if endpoints:
-        await _spread(count, AT_A_TIME, lambda n: _create_slice(api, n, endpoints))
+        await load.spread(count, lambda n: load.create_slice(api, n, endpoints))
     create = _creator(api, run)
     try:
-        await (_pace(count, create) if paced else _spread(count, AT_A_TIME, create))
+        await (load.pace(count, PACE_PER_S, create) if paced else load.spread(count, create))
         async with asyncio.timeout(GIVE_UP_S):
             await everyone.wait()
     finally:
@@ -70,10 +65,10 @@ async def measure(api: client.Client, count: int, *, paced: bool, endpoints: lis
 
 
 async def _watch(api: client.Client, run: Run, count: int, everyone: asyncio.Event) -> None:
-    listed = await api.list(resources.SERVICES, NAMESPACE)
+    listed = await api.list(resources.SERVICES, load.NAMESPACE)
     version = listed.resource_version
     while True:
-        async for event in api.watch(resources.SERVICES, version, NAMESPACE):
+        async for event in api.watch(resources.SERVICES, version, load.NAMESPACE):
             version = event.object["metadata"]["resourceVersion"]
             ingress = ((event.object.get("status") or {}).get("loadBalancer") or {}).get("ingress")
             if ingress and event.type != "DELETED":
@@ -84,75 +79,10 @@ async def _watch(api: client.Client, run: Run, count: int, everyone: asyncio.Eve
 
 def _creator(api: client.Client, run: Run) -> Callable[[int], Awaitable[None]]:
     async def create(number: int) -> None:
-        name = f"svc-{number}"
-        spec = {
-            "type": "LoadBalancer",
-            "allocateLoadBalancerNodePorts": False,
-            "ports": [{"port": 8080}],
-        }
-        run.asked[f"{NAMESPACE}/{name}"] = time.monotonic()
-        await api.create(resources.SERVICES, {"metadata": {"name": name}, "spec": spec}, NAMESPACE)
+        run.asked[f"{load.NAMESPACE}/svc-{number}"] = time.monotonic()
+        await load.create_service(api, number)
 
     return create
-
-
-async def _create_slice(api: client.Client, number: int, endpoints: list[Any]) -> None:
-    labels = {"kubernetes.io/service-name": f"svc-{number}"}
-    body = {
-        "metadata": {"name": f"svc-{number}-hand", "labels": labels},
-        "addressType": "IPv4",
-        "endpoints": endpoints,
-        "ports": [{"port": 8080, "protocol": "TCP", "name": ""}],
-    }
-    await api.create(resources.ENDPOINT_SLICES, body, NAMESPACE)
-
-
-async def _pace(count: int, create: Callable[[int], Awaitable[None]]) -> None:
-    start = time.monotonic()
-    async with asyncio.TaskGroup() as group:
-        for number in range(count):
-            await asyncio.sleep(max(0.0, start + number / PACE_PER_S - time.monotonic()))
-            group.create_task(_awaited(create(number)))
-
-
-async def _spread(count: int, width: int, act: Callable[[int], Awaitable[None]]) -> None:
-    numbers = iter(range(count))
-
-    async def worker() -> None:
-        for number in numbers:
-            await act(number)
-
-    async with asyncio.TaskGroup() as group:
-        for _ in range(width):
-            group.create_task(worker())
-
-
-async def _awaited(work: Awaitable[None]) -> None:
-    await work
-
-
-async def clean(api: client.Client) -> None:
-    """Delete all Services and slices of the run and wait until they are gone."""
-    for resource in (resources.SERVICES, resources.ENDPOINT_SLICES):
-        listed = await api.list(resource, NAMESPACE)
-        names = [obj["metadata"]["name"] for obj in listed.items]
-        await _spread(len(names), AT_A_TIME, _dropper(api, resource, names))
-    async with asyncio.timeout(GIVE_UP_S):
-        while (await api.list(resources.SERVICES, NAMESPACE)).items:  # noqa: ASYNC110
-            await asyncio.sleep(0.5)
-
-
-def _dropper(
-    api: client.Client, resource: Resource, names: list[str]
-) -> Callable[[int], Awaitable[None]]:
-    return lambda number: _drop(api, resource, names[number])
-
-
-async def _drop(api: client.Client, resource: Resource, name: str) -> None:
-    try:
-        await api.delete(resource, name, NAMESPACE)
-    except errors.NotFound:
-        return
 
 
 class MetalLB:
@@ -228,7 +158,8 @@ async def bench(count: int, rounds: int, *, with_endpoints: bool) -> dict[str, l
     products: dict[str, Lbctl | MetalLB] = {"lbctl": Lbctl(), "MetalLB": metallb}
     found: dict[str, list[Any]] = {}
     async with client.Client(config.load(Path(status.env()["KUBECONFIG"])), timeout_s=60) as api:
-        endpoints = await _prepare(api, with_endpoints=with_endpoints)
+        await load.make_namespace(api)
+        endpoints = load.real_endpoints() if with_endpoints else []
         processes.stop("controller")
         for turn in range(rounds):
             for name, product in products.items():
@@ -239,32 +170,11 @@ async def bench(count: int, rounds: int, *, with_endpoints: bool) -> dict[str, l
                         shown.say(f"round {turn + 1} of {rounds}: {name}, {mode}, {count} Services")
                         run = await measure(api, count, paced=mode == "paced", endpoints=endpoints)
                         found.setdefault(f"{name} {mode}", []).append(run.figures())
-                        await clean(api)
+                        await load.clean(api)
                 finally:
                     product.stop()
         processes.start("controller")
     return found
-
-
-async def _prepare(api: client.Client, *, with_endpoints: bool) -> list[Any]:
-    try:
-        await api.create(NAMESPACES, {"metadata": {"name": NAMESPACE}})
-    except errors.AlreadyExists:
-        await clean(api)
-    if not with_endpoints:
-        return []
-    text = controlplane.kubectl
-    text("-n", NAMESPACE, "create", "deployment", "pods", f"--image={IMAGE}", "--replicas=4")
-    text("-n", NAMESPACE, "rollout", "status", "deployment", "pods", "--timeout=60s")
-    pods = yaml.safe_load(text("-n", NAMESPACE, "get", "pods", "-o", "yaml"))["items"]
-    return [
-        {
-            "addresses": [pod["status"]["podIP"]],
-            "nodeName": pod["spec"]["nodeName"],
-            "conditions": {"ready": True},
-        }
-        for pod in pods
-    ]
 
 
 def report(found: dict[str, list[Any]]) -> None:
