@@ -4,20 +4,23 @@ import asyncio
 import logging
 import secrets
 import socket
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Collection, Coroutine
 from pathlib import Path
 
-from lbctl.engine import events, executor, loop, snapshot, withdrawal
+from lbctl.engine import events, executor, loop, metrics, outside, pools, snapshot, withdrawal
 from lbctl.engine.caches import Caches
 from lbctl.engine.liveness import Liveness
-from lbctl.ipam.ranges import parse_pool
+from lbctl.ipam.pools import AddressPools
+from lbctl.ipam.port import ExternalIpam
 from lbctl.kube import client, config
 from lbctl.kube.leases import Lock, LockTimes
 from lbctl.model.errors import Misconfigured
 from lbctl.plan.view import Naming
-from lbctl.runtime import reload
+from lbctl.runtime import endpoint, reload
+from lbctl.runtime import metrics as common
 from lbctl.settings import Settings
 from lbctl.translate.namespaces import scope_of
+from lbctl.translate.pools import configured_pools, mirrors
 from lbctl.translate.service import Ownership
 
 log = logging.getLogger(__name__)
@@ -26,22 +29,81 @@ log = logging.getLogger(__name__)
 class Controller:
     """All rooms of one controller process, wired."""
 
-    def __init__(self, settings: Settings, api: client.Client) -> None:
+    def __init__(self, settings: Settings, api: client.Client, kept: metrics.Metrics) -> None:
         self.settings = settings
         self.api = api
+        self.kept = kept
         self.known = Caches()
         self.recorder = events.Recorder(api)
         self.lock = _lock(settings, api)
-        liveness = Liveness()
-        self.known.leases.subscribe(liveness.seen)
-        self._snapshots = snapshot.Snapshots(self.known, liveness, rules_of(settings))
+        self._liveness = Liveness()
+        self.known.leases.subscribe(self._liveness.seen)
+        clock = asyncio.get_running_loop().time
+        rules = rules_of(settings)
+        self._snapshots = snapshot.Snapshots(self.known, self._liveness, rules, clock)
         self._executor = executor.Executor(api, self.known, self.recorder, settings.controller)
-        self.decisions = loop.Loop(api, self.known, self._snapshots, self._executor)
-        liveness.subscribe(self.decisions.everything)
+        self.decisions = loop.Loop(
+            api, self.known, self._snapshots, self._executor, lambda work: kept.timed(work, clock)
+        )
+        self.pool_objects = pools.PoolObjects(api, self.known, self._snapshots)
+        self.outside = outside.Outside(api, self.known, self._snapshots, self.decisions.look_at)
+        self.outside.cluster = settings.lbctl.cluster_name
+        self.outside.ipams = _ipams(settings)
+        self._liveness.subscribe(self.decisions.everything)
+        kept.show(self, clock)
+
+    @property
+    def leads(self) -> bool:
+        """Tell whether this process holds the Lease."""
+        return self.lock.held_for_s() > 0
+
+    @property
+    def pools(self) -> AddressPools:
+        """Return the pools that give addresses now."""
+        return self._snapshots.resolved.pools
+
+    @property
+    def pools_refused(self) -> Collection[str]:
+        """Return the names of the pools that give nothing."""
+        return self._snapshots.resolved.refused.keys()
+
+    @property
+    def queue_depth(self) -> int:
+        """Return how many Services wait for a pass."""
+        return self.decisions.queue_depth
+
+    @property
+    def refused_count(self) -> int:
+        """Return how many Services could be given no address."""
+        return self.decisions.refused_count if self.leads else 0
+
+    @property
+    def events_dropped(self) -> int:
+        """Return how many events were not sent."""
+        return self.recorder.dropped
+
+    def is_live(self, node: str) -> bool:
+        """Tell whether the agent of a node is alive."""
+        return self._liveness.live(node)
+
+    async def serve(self) -> None:
+        """Serve health checks and metrics until cancelled."""
+        settings = self.settings.metrics
+        text = self.kept.text if settings.enabled else None
+        routes = endpoint.routes(self._ready, endpoint.well, text, common.CONTENT_TYPE)
+        await endpoint.Endpoint(routes).run(settings.port)
+
+    async def _ready(self) -> str:
+        # Whoever waits for the Lease with full caches is as ready as who holds it.
+        return "" if self.known.is_synced else "the caches are not filled yet: no API server?"
 
     def apply(self, settings: Settings) -> None:
         """Let new settings count from now on; what they change is decided again."""
         self._snapshots.rules = rules_of(settings)
+        self._snapshots.pools_changed()
+        stopped = settings.lbctl.delete_config == "true"
+        self.pool_objects.mirror({} if stopped else mirrors(settings.pools))
+        self.outside.ipams = _ipams(settings)
         self._executor.fabric_names = settings.controller
         self.recorder.normal = settings.lbctl.enable_events
         self.settings = settings
@@ -52,12 +114,15 @@ class Controller:
     async def follow(self) -> None:
         """Decide whenever this process leads; returns only by cancellation."""
         self.decisions.listen()
+        self.pool_objects.listen()
         await lead(self.lock, self._work)
 
     async def _work(self) -> None:
         """Decide, look at everything now and then, report on a withdrawal if there is one."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self.decisions.run())
+            group.create_task(self.pool_objects.run())
+            group.create_task(self.outside.run())
             group.create_task(self._full_sync())
             group.create_task(self._report_withdrawal())
 
@@ -89,10 +154,12 @@ async def run_controller(
 
     Changes of the settings file at `config_path` take effect while running.
     """
-    async with client.Client(config.load(kubeconfig)) as api:
-        controller = Controller(settings, api)
+    kept = metrics.Metrics()
+    async with client.Client(config.load(kubeconfig), observer=kept.calls) as api:
+        controller = Controller(settings, api, kept)
         try:
             async with asyncio.TaskGroup() as group:
+                group.create_task(controller.serve())
                 controller.known.feed(api, group, settings.lease.namespace)
                 group.create_task(controller.recorder.run())
                 await controller.known.synced()
@@ -114,7 +181,7 @@ async def run_uninstall(
     everything = settings.lbctl.model_copy(update={"delete_config": "true"})
     settings = settings.model_copy(update={"lbctl": everything})
     async with client.Client(config.load(kubeconfig)) as api:
-        controller = Controller(settings, api)
+        controller = Controller(settings, api, metrics.Metrics())
         try:
             async with asyncio.TaskGroup() as group:
                 controller.known.feed(api, group, settings.lease.namespace)
@@ -137,8 +204,11 @@ class _Finished(Exception):
 async def _withdraw(controller: Controller, group: asyncio.TaskGroup) -> None:
     await controller.lock.acquire()
     controller.decisions.listen()
+    controller.pool_objects.listen()
     group.create_task(controller.lock.keep())
     group.create_task(controller.decisions.run())
+    group.create_task(controller.pool_objects.run())
+    group.create_task(controller.outside.run())
     lease = controller.settings.lease
     await withdrawal.until_done(controller.api, controller.known, (lease.namespace, lease.name))
 
@@ -155,7 +225,7 @@ async def _scale_to_zero(api: client.Client, namespace: str, deployment: str) ->
 def rules_of(settings: Settings) -> snapshot.Rules:
     """Return what decisions depend on, from the settings. Raises Misconfigured."""
     try:
-        pools = [parse_pool(name, addresses) for name, addresses in settings.pools]
+        pools = configured_pools(settings.pools)
     except ValueError as error:
         raise Misconfigured(f"addressPools: {error}") from error
     return snapshot.Rules(
@@ -171,6 +241,18 @@ def rules_of(settings: Settings) -> snapshot.Rules:
         scope=scope_of(settings.lbctl),
         stopped=settings.lbctl.delete_config == "true",
     )
+
+
+def _ipams(settings: Settings) -> dict[str, ExternalIpam]:
+    """Return the external IPAMs that pools name; their client is loaded when there is one."""
+    named = [pool for pool in settings.pools if pool.external.url]
+    if not named:
+        return {}
+    from lbctl.drivers import http_ipam
+
+    return {
+        pool.name: http_ipam.HttpIpam(pool.external.url, pool.external.token_file) for pool in named
+    }
 
 
 def _lock(settings: Settings, api: client.Client) -> Lock:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from lbctl.inspection import commands
 from lbctl.runtime.options import config_option, kubeconfig_option
 
 PLUG_INS = "lbctl.commands"
@@ -32,6 +33,10 @@ class _Root(click.Group):
 @click.version_option(package_name="lbctl")
 def main() -> None:
     """Give LoadBalancer Services an address, a name and traffic."""
+
+
+main.add_command(commands.get)
+main.add_command(commands.explain)
 
 
 @main.command()

@@ -138,24 +138,92 @@ class ControllerSettings(_Section):
     """Routing context of the VIPs, as shown in records."""
 
 
+class LabelSelector(_Section):
+    """A Kubernetes label selector: every part must hold; an empty one selects everything."""
+
+    match_labels: dict[str, str] = Field(default={})
+    """Labels and the values they must have."""
+    match_expressions: tuple[LabelExpression, ...] = ()
+    """Further demands."""
+
+
+class PoolFence(_Section):
+    """Whom a pool serves; nothing said: everybody."""
+
+    namespaces: tuple[str, ...] = ()
+    """Namespaces by name."""
+    namespace_selectors: tuple[LabelSelector, ...] = ()
+    """Namespaces by label; one that is named or selected is served."""
+    service_selectors: tuple[LabelSelector, ...] = ()
+    """Services by label, in those namespaces; one selector must hold."""
+    exclusive: bool = False
+    """Services that it selects get addresses from pools that select them and nowhere else."""
+
+    @model_validator(mode="after")
+    def _exclusive_for_somebody(self) -> "PoolFence":
+        selects = self.namespaces or self.namespace_selectors or self.service_selectors
+        if self.exclusive and not selects:
+            raise ValueError("exclusive: say for which namespaces or Services")
+        return self
+
+
+class ExternalIpamSettings(_Section):
+    """An IPAM outside of lbctl that chooses the addresses of a pool, over HTTP."""
+
+    url: str = ""
+    """Where it answers, as in docs/how-to/external-ipam.md; empty: lbctl itself chooses."""
+    token_file: str = ""
+    """File with the bearer token, a mounted Secret; empty: none is sent."""
+
+
 class AddressPoolSettings(_Section):
-    """One pool that IPAM gives addresses from."""
+    """One pool that IPAM gives addresses from; fields as in an AddressPool object."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "anyOf": [{"required": ["addresses"]}, {"required": ["staticAddresses"]}]
+        }
+    )
 
     name: DnsLabel = "default"
     """Unique among pools."""
-    addresses: tuple[str, ...] = Field(min_length=1)
+    addresses: tuple[str, ...] = Field(default=(), max_length=64)
     """CIDRs or `first-last` ranges, IPv4 and IPv6; each family may have several."""
+    static_addresses: tuple[str, ...] = Field(default=(), max_length=64)
+    """The same, but given on request of the address only."""
+    reserved: tuple[str, ...] = Field(default=(), max_length=64)
+    """The same, but never given; a CIDR means all of its addresses."""
+    priority: int | None = Field(default=None, ge=0, le=1_000_000)
+    """Lower is tried first, equal ones by name; null: 100 and the pool's place in the list."""
+    auto_assign: bool = True
+    """False: only by request of an address or of the pool."""
+    avoid_buggy_ips: bool = Field(default=False, alias="avoidBuggyIPs")
+    """Never give IPv4 addresses that end in .0 or .255."""
+    reuse_delay_seconds: int = Field(default=0, ge=0, le=31_536_000)
+    """For so long an address given back is only for the Service of the same namespace and name."""
+    serves: PoolFence = PoolFence()
+    """Whom the pool serves."""
+    external: ExternalIpamSettings = ExternalIpamSettings()
+    """Who chooses among its addresses; in the settings only, not in AddressPool objects."""
 
-    @field_validator("addresses")
+    @field_validator("addresses", "static_addresses", "reserved")
     @classmethod
     def _each_parses(cls, addresses: tuple[str, ...]) -> tuple[str, ...]:
         for text in addresses:
             first, dash, last = text.partition("-")
             if not dash:
-                ipaddress.ip_network(text)
-            elif int(ipaddress.ip_address(first)) > int(ipaddress.ip_address(last)):
-                raise ValueError(f"{text}: the first address is after the last")
+                ipaddress.ip_network(text.strip())
+                continue
+            low, high = (ipaddress.ip_address(part.strip()) for part in (first, last))
+            if low.version != high.version or int(low) > int(high):
+                raise ValueError(f"{text}: not a range from a lower to a higher address")
         return addresses
+
+    @model_validator(mode="after")
+    def _gives_something(self) -> "AddressPoolSettings":
+        if not (self.addresses or self.static_addresses):
+            raise ValueError("addresses: at least one CIDR or range is needed")
+        return self
 
 
 class SoaSettings(_Section):
@@ -229,6 +297,33 @@ class AgentSettings(_Section):
         return legs
 
 
+class MetricsSettings(_Section):
+    """Health checks and metrics over HTTP: /healthz, /readyz, /metrics. Needs a restart."""
+
+    enabled: bool = True
+    """Answer /metrics; the health checks are there whenever there is a port."""
+    port: int = Field(default=0, ge=0, le=65535)
+    """TCP port of controller and DNS server; 0: none of this."""
+    agent_port: int = Field(default=0, ge=0, le=65535)
+    """TCP port of agents, on the network of their machine; 0: none of this."""
+
+
+_POOLS = [
+    {
+        "name": "main",
+        "addresses": ["198.51.100.0/24"],
+        "staticAddresses": ["203.0.113.0/28"],
+        "reserved": ["198.51.100.1/32"],
+        "priority": 7,
+        "autoAssign": False,
+        "avoidBuggyIPs": True,
+        "reuseDelaySeconds": 60,
+        "serves": {"namespaceSelectors": [{"matchLabels": {"tier": "edge"}}]},
+        "external": {"url": "https://ipam.example/lbctl"},
+    }
+]
+
+
 class Settings(_Section):
     """Everything an operator can set."""
 
@@ -240,23 +335,26 @@ class Settings(_Section):
     """Which Services are ours and what they are called."""
     controller: ControllerSettings = Field(default=ControllerSettings(), alias="ControllerSettings")
     """Names that the fabric knows us by."""
-    address_pools: tuple[AddressPoolSettings, ...] = ()
-    """What IPAM gives addresses from, in this order."""
+    address_pools: tuple[AddressPoolSettings, ...] = Field(default=(), examples=[_POOLS])
+    """What IPAM gives addresses from, beside AddressPool objects."""
     nameservice: NameServiceSettings = NameServiceSettings()
     """The DNS server and the names it gives."""
     lease: LeaseSettings = LeaseSettings()
     """Leader election."""
     agent: AgentSettings = AgentSettings()
     """The agent on one node or router."""
+    metrics: MetricsSettings = MetricsSettings()
+    """Health checks and metrics over HTTP."""
 
     @property
-    def pools(self) -> tuple[tuple[str, tuple[str, ...]], ...]:
-        """Return name and addresses of every pool: `addressPools`, then `vipNetworkList`."""
-        own = tuple((pool.name, pool.addresses) for pool in self.address_pools)
-        networks = self.network.vip_network_list
-        return own + tuple(
-            (entry.network_name, tuple(filter(None, (entry.cidr, entry.v6cidr))))
-            for entry in networks
+    def pools(self) -> tuple[AddressPoolSettings, ...]:
+        """Return every pool: `addressPools`, then `vipNetworkList`."""
+        return self.address_pools + tuple(
+            AddressPoolSettings(
+                name=entry.network_name,
+                addresses=tuple(filter(None, (entry.cidr, entry.v6cidr))),
+            )
+            for entry in self.network.vip_network_list
         )
 
     @property
@@ -276,7 +374,7 @@ class Settings(_Section):
 
     @model_validator(mode="after")
     def _pools_have_names_of_their_own(self) -> "Settings":
-        names = [name for name, _ in self.pools]
+        names = [pool.name for pool in self.pools]
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
             raise ValueError(f"two address pools are called {twice[0]!r}")

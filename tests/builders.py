@@ -5,14 +5,13 @@ import datetime
 import ipaddress
 from typing import Any
 
-from lbctl.ipam import allocator
-from lbctl.ipam.allocator import AddressRequest
 from lbctl.ipam.ledger import Ledger
-from lbctl.ipam.ranges import parse_pool
+from lbctl.ipam.pools import AddressPools
 from lbctl.model.allocation import Allocation
-from lbctl.model.reasons import Refused
+from lbctl.model.pool import parse_pool
+from lbctl.plan import offers
 from lbctl.plan.view import Naming, View
-from lbctl.translate.endpoints import parse_endpoints
+from lbctl.translate.endpoints import holds_names, parse_endpoints
 from lbctl.translate.service import FINALIZER, Ownership, ServiceFacts, translate_service
 from lbctl.translate.serving_nodes import AgentState
 
@@ -93,36 +92,25 @@ def view(
 ) -> View:
     """Return a view of one Service; offers come from the real allocator on an empty ledger."""
     known = facts(obj) if obj else None
+    stock = offers.Stock(AddressPools([POOL]), Ledger())
     return dataclasses.replace(
         View(
+            key="default/kuard",
             service=known,
             decision=None,
             allocations=allocations,
-            offers=_offers(known, allocations),
+            offers=offers.offers(stock, known, allocations, None),
             endpoints=parse_endpoints(slices),
+            named_endpoints=holds_names(slices),
             slices_version=20 if slices else 0,
             agents=(),
             fabric=False,
             name_taken=False,
             naming=NAMING,
+            unfit=offers.unfit(stock, known, allocations),
         ),
         **overrides,
     )
-
-
-def _offers(known: ServiceFacts | None, allocations: tuple[Allocation, ...]) -> Any:
-    if known is None or not known.ours or known.deleting:
-        return {}
-    if isinstance(known.wanted, Refused):
-        return dict.fromkeys(known.families, known.wanted)
-    held = {entry.address.version for entry in allocations}
-    return {
-        family: allocator.allocate(
-            AddressRequest(known.uid, family, known.wanted.get(family)), [POOL], Ledger()
-        )
-        for family in known.families
-        if family not in held
-    }
 
 
 def address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import datetime
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from lbctl import app
 from lbctl.kube import resources
 from lbctl.kube.client import Client
 from lbctl.kube.resources import Resource
+from lbctl.plan import times
 from lbctl.settings import Settings
 
 NAMESPACE = "lbctl-system"
@@ -78,6 +80,15 @@ class Bed:
         status = (self.decision(name) or {}).get("status")
         return (status["state"], status["reason"], status["members"]) if status else None
 
+    def published(self, name: str = "kuard") -> bool:
+        """Tell whether DNS may answer any name of a Service."""
+        spec = (self.decision(name) or {}).get("spec") or {}
+        return any(entry["published"] for entry in spec.get("names") or ())
+
+    def phase(self, name: str = "kuard") -> str:
+        """Return the phase of the decision about a Service."""
+        return str(((self.decision(name) or {}).get("spec") or {}).get("phase", ""))
+
     def holders(self) -> dict[str, str]:
         """Return who holds each address."""
         return {
@@ -130,7 +141,8 @@ class Bed:
     async def agent(self, node: str, role: str = "node") -> None:
         """Bring an agent to life that has programmed nothing yet."""
         lease: Json = {"metadata": {"name": f"lbctl-agent-{node}"}}
-        lease["spec"] = {"holderIdentity": node, "leaseDurationSeconds": 600, "renewTime": "now"}
+        now = times.render(datetime.datetime.now(tz=datetime.UTC))
+        lease["spec"] = {"holderIdentity": node, "leaseDurationSeconds": 600, "renewTime": now}
         await self.api.create(resources.LEASES, lease, NAMESPACE)
         body = {"metadata": {"name": node}, "spec": {"role": role}}
         await self.api.create(resources.SERVING_NODES, body)

@@ -5,7 +5,7 @@ import datetime
 from typing import Any
 
 import builders
-from lbctl.model.allocation import Allocation
+from lbctl.model.allocation import Allocation, Holder
 from lbctl.model.reasons import Condition
 from lbctl.model.virtual_service import ServiceRef, VirtualService
 from lbctl.plan import conditions, decision, readiness
@@ -18,7 +18,8 @@ SINCE = "2026-11-21T11:00:00Z"
 
 def allocation(address: str = "192.0.2.1", holder: ServiceRef = HOLDER) -> Allocation:
     """Return an address of the default pool that kuard holds."""
-    return Allocation(builders.address(address), "default", holder, uid=f"alloc-{address}")
+    entry = Holder(holder, ((8080, "TCP"),), "Cluster")
+    return Allocation(builders.address(address), "default", (entry,), uid=f"alloc-{address}")
 
 
 def observed(virtual_service: VirtualService, **overrides: Any) -> ObservedDecision:

@@ -91,7 +91,11 @@ def slice_object(
 
 
 def serving_node(
-    name: str, legs: Sequence[tuple[str, str]], decisions: int = 0, slices: int = 0
+    name: str,
+    legs: Sequence[tuple[str, str]],
+    decisions: int = 0,
+    slices: int = 0,
+    excluded: str = "",
 ) -> dict[str, Any]:
     return {
         "metadata": {"name": name, "resourceVersion": "1"},
@@ -101,6 +105,7 @@ def serving_node(
                 {"family": f"IPv{ip(address).version}", "address": address, "mac": mac}
                 for address, mac in legs
             ],
+            "excluded": excluded,
         },
         "status": {"decisions": str(decisions), "slices": str(slices)},
     }

@@ -62,6 +62,7 @@ def decision(
     published: bool = True,
     phase: str = "Serving",
     created: str = "2026-11-21T12:00:00Z",
+    grant: str = "",
 ) -> dict[str, Any]:
     """An L4VirtualService as the leader writes it, without what DNS never reads."""
     pairs = [(vip, "Current") if isinstance(vip, str) else vip for vip in vips]
@@ -74,7 +75,10 @@ def decision(
         },
         "spec": {
             "phase": phase,
-            "vips": [{"address": address, "role": role} for address, role in pairs],
+            "vips": [
+                {"address": address, "role": role, "allocation": {"uid": grant}}
+                for address, role in pairs
+            ],
             "names": [{"host": one, "ttlSeconds": 5, "published": published} for one in found],
         },
     }

@@ -7,21 +7,26 @@ values, so it can be asked at every moment who serves which address.
 import dataclasses
 import datetime
 import itertools
-from typing import Any
+from typing import Any, TypeAlias
 
 import builders
 from lbctl.ipam import allocator
 from lbctl.ipam.allocator import AddressRequest, Grant
 from lbctl.ipam.ledger import Ledger
-from lbctl.ipam.ranges import AddressPool
-from lbctl.model.allocation import Allocation
-from lbctl.model.reasons import Refused
+from lbctl.ipam.pools import AddressPools
+from lbctl.model.allocation import Allocation, Holder
+from lbctl.model.pool import AddressPool
 from lbctl.model.virtual_service import Address, Phase, ServiceRef, VirtualService
-from lbctl.plan import order, steps
+from lbctl.plan import offers, order, steps, vips
 from lbctl.plan.view import Naming, ObservedDecision, View
 from lbctl.translate.endpoints import parse_endpoints
 from lbctl.translate.service import FINALIZER, translate_service
 from lbctl.translate.serving_nodes import AgentState
+
+Place: TypeAlias = tuple[Address, int]
+"""Where clients connect to; all ports of this world are TCP."""
+SHARING = "lbctl.io/shared-ip"
+ASKING = "lbctl.io/load-balancer-ips"
 
 
 @dataclasses.dataclass
@@ -32,7 +37,7 @@ class Agent:
     role: str
     decisions: int = 0
     slices: int = 0
-    programmed: dict[str, tuple[Address, ...]] = dataclasses.field(default_factory=dict)
+    programmed: dict[str, frozenset[Place]] = dataclasses.field(default_factory=dict)
 
 
 class World:
@@ -46,19 +51,52 @@ class World:
         self.slices: dict[str, dict[str, Any]] = {}
         self.allocations: dict[str, Allocation] = {}
         self.decisions: dict[str, ObservedDecision] = {}
+        self.told: dict[tuple[str, Address], datetime.datetime] = {}
+        """When names of each decision last had each address."""
         self.agents = [Agent("node-1", "node"), Agent("node-2", "node"), Agent("router", "router")]
         self._versions = itertools.count(100)
         self._uids = itertools.count(1)
 
     # --- what users and Kubernetes do -----------------------------------------------------------
 
-    def create(self, name: str, families: tuple[str, ...] = ("IPv4",)) -> None:
-        """Create a Service, unless one of that name exists."""
+    def create(
+        self,
+        name: str,
+        families: tuple[str, ...] = ("IPv4",),
+        *,
+        port: int = 8080,
+        key: str = "",
+        policy: str = "PreferDualStack",
+    ) -> None:
+        """Create a Service, unless one of that name exists; with a key it shares its address."""
         if name in self.services:
             return
-        obj = builders.service(ipFamilies=list(families))
-        obj["metadata"] |= {"name": name, "uid": f"uid-{next(self._uids)}"}
+        ports = [{"port": port, "protocol": "TCP"}]
+        obj = builders.service(ipFamilies=list(families), ports=ports, ipFamilyPolicy=policy)
+        notes = {SHARING: key} if key else {}
+        obj["metadata"] |= {
+            "name": name,
+            "uid": f"uid-{next(self._uids)}",
+            "annotations": notes,
+        }
         self._store(name, obj)
+
+    def change(self, name: str, spec: dict[str, Any], notes: dict[str, str] | None = None) -> None:
+        """Change parts of a Service's spec, and annotations; an empty one is taken away."""
+        obj = self.services.get(name)
+        if obj is None or "deletionTimestamp" in obj["metadata"]:
+            return
+        kept = {**obj["metadata"]["annotations"], **(notes or {})}
+        notes = {key: text for key, text in kept.items() if text}
+        meta = {**obj["metadata"], "annotations": notes}
+        self._store(name, {**obj, "metadata": meta, "spec": {**obj["spec"], **spec}})
+
+    def scribble(self, name: str, address: str) -> None:
+        """Let somebody else write an address into a Service's status."""
+        obj = self.services.get(name)
+        if obj is not None and obj["spec"]["type"] == "LoadBalancer":
+            status = {**obj["status"], "loadBalancer": {"ingress": [{"ip": address}]}}
+            self._store(name, {**obj, "status": status})
 
     def delete(self, name: str) -> None:
         """Delete a Service: it goes at once without a finalizer, else it waits for ours."""
@@ -86,13 +124,13 @@ class World:
         obj = self.services.get(name)
         if obj is None or "deletionTimestamp" in obj["metadata"]:
             return
-        ledger = Ledger()
-        for entry in self.allocations.values():
-            ledger.bind(entry.address, entry.holder.uid)
-        offer = allocator.allocate(AddressRequest("", 4), [self.pool], ledger)
+        stranger = AddressRequest(Holder(ServiceRef("default", name, "")), 4)
+        stock = self._stock()
+        offer = allocator.allocate(stranger, stock.pools, stock.ledger)
         if isinstance(offer, Grant):
-            holder = ServiceRef("default", name, obj["metadata"]["uid"])
-            self.do(steps.CreateAllocation(Allocation(offer.address, offer.pool, holder)))
+            holder = offers.holder_of(translate_service(obj, builders.OWNERSHIP))
+            stray = dataclasses.replace(offer.allocation, holders=(holder,))
+            self.do(steps.CreateAllocation(stray))
 
     def scale(self, name: str, ready: int) -> None:
         """Give a Service that many ready endpoints."""
@@ -103,7 +141,7 @@ class World:
         """Let one agent program all that stands in the API now, and say so."""
         agent = self.agents[index]
         agent.programmed = {
-            key: tuple(vip.address for vip in found.virtual_service.vips)
+            key: places_of(found.virtual_service)
             for key, found in self.decisions.items()
             if found.virtual_service.phase is not Phase.WITHDRAWN
         }
@@ -122,16 +160,22 @@ class World:
         slices = [self.slices[name]] if name in self.slices else []
         held = tuple(
             sorted(
-                (entry for entry in self.allocations.values() if entry.holder.name == name),
+                (entry for entry in self.allocations.values() if name in _names_of(entry)),
                 key=lambda entry: (entry.address.version, int(entry.address)),
             )
         )
+        stock, decision = self._stock(), self.decisions.get(f"default.{name}")
+        decided = decision.virtual_service if decision is not None else None
+        kept = [*stock.ledger.reserved(f"default/{name}", 4)]
+        kept += stock.ledger.reserved(f"default/{name}", 6)
         return View(
+            key=f"default/{name}",
             service=known,
-            decision=self.decisions.get(f"default.{name}"),
+            decision=decision,
             allocations=held,
-            offers=self._offers(known, held),
+            offers=offers.offers(stock, known, held, decided),
             endpoints=parse_endpoints(slices),
+            named_endpoints=False,
             slices_version=max((int(s["metadata"]["resourceVersion"]) for s in slices), default=0),
             agents=tuple(
                 AgentState(entry.node, entry.role, True, entry.decisions, entry.slices, {})
@@ -140,6 +184,9 @@ class World:
             fabric=True,
             name_taken=False,
             naming=self.naming,
+            unfit=offers.unfit(stock, known, held),
+            reserved=tuple(kept),
+            reuse_delays={self.pool.name: self.pool.reuse_delay_s},
         )
 
     def plan(self, name: str) -> order.Plan:
@@ -148,7 +195,8 @@ class World:
 
     def names(self) -> set[str]:
         """Return every name that a pass could be about."""
-        held = {entry.holder.name for entry in self.allocations.values()}
+        held = {name for entry in self.allocations.values() for name in _names_of(entry)}
+        held |= {entry.reserved_for.partition("/")[2] for entry in self.allocations.values()} - {""}
         return {*self.services, *held, *(key.partition(".")[2] for key in self.decisions)}
 
     def settle(self) -> None:
@@ -167,14 +215,10 @@ class World:
     def do(self, step: steps.Step) -> None:
         """Do one step as the API server would: stale writes are refused silently."""
         match step:
-            case steps.CreateAllocation(allocation):
-                if allocation.name not in self.allocations:
-                    uid = f"alloc-{next(self._uids)}"
-                    self.allocations[allocation.name] = dataclasses.replace(allocation, uid=uid)
-            case steps.ReleaseAllocation(allocation):
-                found = self.allocations.get(allocation.name)
-                if found is not None and found.uid == allocation.uid:
-                    del self.allocations[allocation.name]
+            case steps.CreateAllocation(allocation) | steps.ChangeAllocation(allocation):
+                self._write_allocation(allocation, allocation)
+            case steps.ReleaseAllocation(allocation, kept):
+                self._write_allocation(allocation, kept)
             case steps.WriteDecision(wanted, replaces):
                 self._write_decision(wanted, replaces)
             case steps.DeleteDecision(key, uid):
@@ -197,18 +241,21 @@ class World:
             case steps.ClearServiceStatus(service):
                 self._set_status(service, {"loadBalancer": {}})
 
-    def _offers(self, known: Any, held: tuple[Allocation, ...]) -> dict[int, Grant | Refused]:
-        if known is None or not known.ours or known.deleting:
-            return {}
-        ledger = Ledger()
-        for entry in self.allocations.values():
-            ledger.bind(entry.address, entry.holder.uid)
-        have = {entry.address.version for entry in held if entry.holder.uid == known.uid}
-        return {
-            family: allocator.allocate(AddressRequest(known.uid, family), [self.pool], ledger)
-            for family in known.families
-            if family not in have
-        }
+    def _write_allocation(self, before: Allocation, after: Allocation | None) -> None:
+        found = self.allocations.get(before.name)
+        if (found.resource_version if found else "") != before.resource_version:
+            return
+        if after is None:
+            del self.allocations[before.name]
+            return
+        uid = found.uid if found else f"alloc-{next(self._uids)}"
+        version = str(next(self._versions))
+        self.allocations[before.name] = dataclasses.replace(
+            after, uid=uid, resource_version=version
+        )
+
+    def _stock(self) -> offers.Stock:
+        return offers.Stock(AddressPools([self.pool]), Ledger(self.allocations.values()))
 
     def _write_decision(self, wanted: VirtualService, replaces: str) -> None:
         found = self.decisions.get(wanted.key)
@@ -237,15 +284,19 @@ class World:
             for entry in step.conditions
         ]
         status = {"loadBalancer": {"ingress": ingress}, "conditions": conditions}
-        self._set_status(step.service, status)
+        meta = {"finalizers": [FINALIZER]} if step.finalizes else {}
+        self._set_status(step.service, status, meta)
 
-    def _set_status(self, service: Any, status: dict[str, Any]) -> None:
+    def _set_status(
+        self, service: Any, status: dict[str, Any], meta: dict[str, Any] | None = None
+    ) -> None:
         obj = self.services.get(service.name)
         if obj is None or obj["metadata"]["resourceVersion"] != service.resource_version:
             return
         if obj["spec"]["type"] != "LoadBalancer":
             status = {**status, "loadBalancer": {}}
-        self._store(service.name, {**obj, "status": status})
+        meta = {**obj["metadata"], **(meta or {})}
+        self._store(service.name, {**obj, "metadata": meta, "status": status})
 
     def _patch(self, service: Any, **meta: Any) -> None:
         obj = self.services.get(service.name)
@@ -267,14 +318,49 @@ class World:
 
     # --- what must hold at every moment ---------------------------------------------------------
 
-    def served(self) -> dict[Address, set[str]]:
-        """Return which decisions each address is served for, in the API or on any agent."""
-        found: dict[Address, set[str]] = {}
-        for key, entry in self.decisions.items():
-            for vip in entry.virtual_service.vips:
-                found.setdefault(vip.address, set()).add(key)
-        for agent in self.agents:
-            for key, addresses in agent.programmed.items():
-                for address in addresses:
-                    found.setdefault(address, set()).add(key)
+    def shown(self) -> dict[str, list[str]]:
+        """Return the addresses that each Service shows."""
+        found: dict[str, list[str]] = {}
+        for name, obj in self.services.items():
+            ingress = obj["status"]["loadBalancer"].get("ingress") or ()
+            found[name] = [entry["ip"] for entry in ingress]
         return found
+
+    def served(self) -> dict[Place, set[str]]:
+        """Return which decisions each place is served for, in the API or on any agent."""
+        found: dict[Place, set[str]] = {}
+        for key, entry in self.decisions.items():
+            for place in places_of(entry.virtual_service):
+                found.setdefault(place, set()).add(key)
+        for agent in self.agents:
+            for key, places in agent.programmed.items():
+                for place in places:
+                    found.setdefault(place, set()).add(key)
+        return found
+
+    def tell(self) -> None:
+        """Note which addresses names have at this moment."""
+        for key, entry in self.decisions.items():
+            if any(name.published for name in entry.virtual_service.names):
+                for vip in vips.current(entry.virtual_service):
+                    self.told[key, vip.address] = self.now
+
+    def cached(self, key: str) -> set[Address]:
+        """Return the addresses that clients may still have from a decision's names."""
+        ttl = datetime.timedelta(seconds=self.naming.ttl_s)
+        return {
+            address
+            for (owner, address), moment in self.told.items()
+            if owner == key and self.now < moment + ttl
+        }
+
+
+def places_of(decided: VirtualService) -> frozenset[Place]:
+    """Return where a decision has clients served."""
+    return frozenset(
+        (vip.address, listener.port) for vip in decided.vips for listener in decided.listeners
+    )
+
+
+def _names_of(allocation: Allocation) -> set[str]:
+    return {holder.service.name for holder in allocation.holders}

@@ -45,6 +45,13 @@ def keys_of_allocation(obj: Json) -> list[str]:
     return [service_key(holder["namespace"], holder["name"]) for holder in holders]
 
 
+def keys_waiting_for(obj: Json) -> list[str]:
+    """Return the Service keys that an IPAllocation concerns: of holders and who it is kept for."""
+    kept_for = obj["spec"].get("reservedFor")
+    more = [service_key(kept_for["namespace"], kept_for["name"])] if kept_for else []
+    return keys_of_allocation(obj) + more
+
+
 class Caches:
     """One Store for each resource that decisions are made from."""
 
@@ -55,41 +62,42 @@ class Caches:
         self.decisions = Store(transform=_slim, index=_of_decision)
         self.allocations = Store(transform=_slim, index=keys_of_allocation)
         self.serving_nodes = Store(transform=_slim)
+        self.address_pools = Store(transform=_slim)
         self.fabrics = Store(transform=_slim)
         self.leases = Store(transform=_slim)
 
     def feed(self, api: client.Client, group: asyncio.TaskGroup, namespace: str) -> None:
         """Start the watches; Leases only in `namespace`."""
-        pairs = (
+        for resource, store in self.sources():
+            group.create_task(reflector.Reflector(api, resource, store).run())
+        leases = reflector.Reflector(api, resources.LEASES, self.leases, namespace)
+        group.create_task(leases.run())
+
+    def sources(self) -> tuple[tuple[resources.Resource, Store], ...]:
+        """Return what is watched in the whole cluster, and where it is kept."""
+        return (
             (resources.SERVICES, self.services),
             (resources.NAMESPACES, self.namespaces),
             (resources.ENDPOINT_SLICES, self.slices),
             (resources.L4_VIRTUAL_SERVICES, self.decisions),
             (resources.IP_ALLOCATIONS, self.allocations),
+            (resources.ADDRESS_POOLS, self.address_pools),
             (resources.SERVING_NODES, self.serving_nodes),
             (resources.FABRICS, self.fabrics),
         )
-        for resource, store in pairs:
-            group.create_task(reflector.Reflector(api, resource, store).run())
-        leases = reflector.Reflector(api, resources.LEASES, self.leases, namespace)
-        group.create_task(leases.run())
 
     async def synced(self) -> None:
         """Wait until each cache holds one whole list; nothing is decided before."""
         for store in self._stores():
             await store.synced.wait()
 
+    @property
+    def is_synced(self) -> bool:
+        """Tell whether each cache holds one whole list."""
+        return all(store.synced.is_set() for store in self._stores())
+
     def _stores(self) -> tuple[Store, ...]:
-        return (
-            self.services,
-            self.namespaces,
-            self.slices,
-            self.decisions,
-            self.allocations,
-            self.serving_nodes,
-            self.fabrics,
-            self.leases,
-        )
+        return (*(store for _, store in self.sources()), self.leases)
 
 
 def keys_of_decision(obj: Json) -> list[str]:

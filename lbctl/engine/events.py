@@ -53,6 +53,8 @@ class Recorder:
         self._waiting: asyncio.Queue[ServiceEvent] = asyncio.Queue()
         self.normal = True
         """Send Normal events too; Warning events are always sent."""
+        self.dropped = 0
+        """Events that were never sent although they should have been."""
 
     def record(self, event: ServiceEvent) -> None:
         """Queue one event; returns at once."""
@@ -60,6 +62,7 @@ class Recorder:
             return
         if self._waiting.qsize() >= KEPT:
             self._waiting.get_nowait()
+            self.dropped += 1
         self._waiting.put_nowait(event)
 
     async def run(self) -> None:
@@ -69,6 +72,7 @@ class Recorder:
             try:
                 await self._api.create(resources.EVENTS, _render(event), event.namespace)
             except errors.LbctlError as error:
+                self.dropped += 1
                 log.debug("event %s not sent: %s", event.reason, error)
             await asyncio.sleep(1 / PER_SECOND)
 

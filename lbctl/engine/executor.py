@@ -1,5 +1,6 @@
 """Do the steps of a plan: each is one conditional write, its answer goes into the cache."""
 
+import dataclasses
 import datetime
 import logging
 
@@ -8,23 +9,44 @@ from lbctl.engine.caches import Caches
 from lbctl.kube import client, resources
 from lbctl.kube.objects import Json
 from lbctl.model import errors
-from lbctl.model.allocation import render_allocation
-from lbctl.model.reasons import Condition, ConditionType, Reason
-from lbctl.model.virtual_service import render_virtual_service
-from lbctl.plan import records, steps, times
+from lbctl.model.allocation import Allocation, render_allocation
+from lbctl.model.reasons import (
+    EXPLAINED_ONLY,
+    LEAVING,
+    QUIET,
+    Condition,
+    ConditionType,
+    Reason,
+)
+from lbctl.model.virtual_service import Address, render_virtual_service
+from lbctl.plan import conditions, records, steps, times
 from lbctl.settings import ControllerSettings
-from lbctl.translate.service import FINALIZER, ServiceFacts
+from lbctl.translate.service import FINALIZER, PortError, ServiceFacts
 
 log = logging.getLogger(__name__)
 
 TOLD = {
-    ConditionType.ADDRESS_ALLOCATED: frozenset(Reason),
+    ConditionType.ADDRESS_ALLOCATED: frozenset(Reason) - QUIET - LEAVING - EXPLAINED_ONLY,
     ConditionType.DATAPLANE_READY: frozenset(
-        {Reason.NO_AGENT, Reason.NO_BACKEND_PORT, Reason.PROGRAMMING_FAILED}
+        {
+            Reason.NO_AGENT,
+            Reason.NO_BACKEND_PORT,
+            Reason.ENDPOINTS_WITHOUT_NODE,
+            Reason.ENDPOINTS_ARE_NAMES,
+            Reason.PROTOCOL_NOT_SERVED,
+            Reason.SOURCE_RANGE_MALFORMED,
+            Reason.PROGRAMMING_FAILED,
+            Reason.WAITING_FOR_AGENT,
+        }
     ),
-    ConditionType.FABRIC_PROGRAMMED: frozenset({Reason.NO_ROUTER, Reason.PROGRAMMING_FAILED}),
+    ConditionType.FABRIC_PROGRAMMED: frozenset(
+        {Reason.NO_ROUTER, Reason.PROGRAMMING_FAILED, Reason.WAITING_FOR_ROUTER}
+    ),
 }
-"""Which changes of a condition are worth an event; scaling up and down is not."""
+"""Which changes of a condition are worth an event; scaling up and down is not.
+
+What is on its way gets to a condition, and so to an event, only when it lasts.
+"""
 
 
 class Executor:
@@ -62,8 +84,15 @@ class Executor:
         match step:
             case steps.CreateAllocation():
                 await self._create_allocation(step)
-            case steps.ReleaseAllocation(allocation):
-                await self._delete(resources.IP_ALLOCATIONS, allocation.name, allocation.uid)
+            case steps.ChangeAllocation(allocation):
+                await self._change_allocation(allocation)
+            case steps.ReleaseAllocation(allocation, None):
+                version = allocation.resource_version
+                await self._delete(
+                    resources.IP_ALLOCATIONS, allocation.name, allocation.uid, version
+                )
+            case steps.ReleaseAllocation(_, kept) if kept is not None:
+                await self._change_allocation(kept)
             case steps.WriteDecision():
                 await self._write_decision(step)
             case steps.DeleteDecision(key, uid):
@@ -86,13 +115,21 @@ class Executor:
         self._caches.services.wrote(answer)
 
     async def _create_allocation(self, step: steps.CreateAllocation) -> None:
-        allocation = step.allocation
-        body = render_allocation(allocation, times.render(_now()))
+        bound_at = step.allocation.bound_at or times.render(_now())
+        allocation = dataclasses.replace(step.allocation, bound_at=bound_at)
+        if allocation.resource_version:
+            await self._change_allocation(allocation)
+            return
+        body = render_allocation(allocation)
         try:
             answer = await self._api.create(resources.IP_ALLOCATIONS, body)
         except errors.AlreadyExists:
             # Another writer was first: learn who, so that the next pass chooses another address.
             answer = await self._api.get(resources.IP_ALLOCATIONS, allocation.name)
+        self._caches.allocations.wrote(answer)
+
+    async def _change_allocation(self, allocation: Allocation) -> None:
+        answer = await self._api.replace(resources.IP_ALLOCATIONS, render_allocation(allocation))
         self._caches.allocations.wrote(answer)
 
     async def _write_decision(self, step: steps.WriteDecision) -> None:
@@ -152,16 +189,28 @@ class Executor:
     async def _write_service_status(self, step: steps.WriteServiceStatus) -> None:
         service = step.service
         now = times.render_seconds(_now())
-        ingress = [{"ip": str(address), "ipMode": "VIP"} for address in step.ingress]
+        ingress = [_render_ingress(address, service) for address in step.ingress]
         status: Json = {
             "conditions": [_render_condition(entry, service, now) for entry in step.conditions]
         }
         if ingress or service.ingress:
             status["loadBalancer"] = {"ingress": ingress}
-        await self._patch_service(service, _conditional(service, status), "status")
+        patch = _conditional(service, status)
+        if step.finalizes:
+            patch["metadata"]["finalizers"] = [FINALIZER]  # /status takes metadata, too
+        await self._patch_service(service, patch, "status")
         for condition in step.conditions:
             if _is_news(condition, service):
                 self._recorder.record(events.event_of(service, condition))
+        self._tell_unknown_annotations(service)
+
+    def _tell_unknown_annotations(self, service: ServiceFacts) -> None:
+        note = conditions.unknown_annotations(service)
+        if note and not any(entry.message.endswith(note) for entry in service.conditions):
+            told = Condition(
+                ConditionType.ADDRESS_ALLOCATED, False, Reason.UNKNOWN_ANNOTATION, note
+            )
+            self._recorder.record(events.event_of(service, told))
 
     async def _clear_service_status(self, service: ServiceFacts) -> None:
         gone = [{"type": entry.type, "$patch": "delete"} for entry in service.conditions]
@@ -170,9 +219,11 @@ class Executor:
             status["loadBalancer"] = None
         await self._patch_service(service, _conditional(service, status), "status")
 
-    async def _delete(self, resource: resources.Resource, name: str, uid: str) -> None:
+    async def _delete(
+        self, resource: resources.Resource, name: str, uid: str, version: str = ""
+    ) -> None:
         try:
-            await self._api.delete(resource, name, uid=uid)
+            await self._api.delete(resource, name, uid=uid, resource_version=version)
         except errors.NotFound:
             return
 
@@ -193,6 +244,18 @@ def _is_news(condition: Condition, service: ServiceFacts) -> bool:
         for entry in service.conditions
         if entry.type == condition.type.value
     )
+
+
+def _render_ingress(address: Address, service: ServiceFacts) -> Json:
+    entry: Json = {"ip": str(address), "ipMode": "VIP"}
+    if service.port_errors:
+        entry["ports"] = [_render_port(port) for port in service.port_errors]
+    return entry
+
+
+def _render_port(port: PortError) -> Json:
+    entry: Json = {"port": port.port, "protocol": port.protocol}
+    return {**entry, "error": port.error} if port.error else entry
 
 
 def _render_condition(condition: Condition, service: ServiceFacts, now: str) -> Json:

@@ -3,17 +3,18 @@
 import asyncio
 import datetime
 import logging
+from collections.abc import Awaitable, Callable
 
 from lbctl.engine import caches as caches_module
-from lbctl.engine import executor, snapshot
+from lbctl.engine import doubts, executor, pace, snapshot, turns
 from lbctl.engine.caches import Caches
-from lbctl.kube import client, resources
-from lbctl.kube.objects import Json, metadata, uid_of
+from lbctl.kube import client
+from lbctl.kube.objects import Json, metadata
 from lbctl.kube.store import Change, Store
 from lbctl.model import errors
 from lbctl.model.allocation import Allocation, parse_allocation
 from lbctl.model.reasons import Refused
-from lbctl.plan import order, records, steps
+from lbctl.plan import order, records, steps, terms
 from lbctl.plan.view import View
 from lbctl.runtime.workqueue import WorkQueue
 
@@ -21,11 +22,12 @@ log = logging.getLogger(__name__)
 
 WORKERS = 32
 """Keys worked on at a time: each mostly waits for the API server."""
-BUSY = 8
-"""Keys in work from which on writes that nobody waits for give way."""
-GIVE_WAY_S = 0.5
-GIVE_WAY_TIMES = 20
-"""A write gives way for ten seconds at most."""
+ON_ITS_WAY_S = 1.0
+"""A state that an acknowledgement is about to change is written when it lasts for so long."""
+CONGESTED_S = 0.04
+"""Writes that take so long, where 5 ms is usual, compete with those of others for the server."""
+TURN_S = 0.02
+"""An address is left for so long, again and again, to who waits longer."""
 ROUNDS = 12
 """Plans per pass; more means that plan and API disagree for ever, which is a bug to be seen."""
 
@@ -39,18 +41,35 @@ class Loop:
         known: Caches,
         snapshots: snapshot.Snapshots,
         acts: executor.Executor,
+        watched: Callable[[Awaitable[None]], Awaitable[None]] = lambda work: work,
     ) -> None:
-        self._api = api
         self._caches = known
         self._snapshots = snapshots
         self._executor = acts
+        self._watched = watched
+        """Awaits each pass, and may look at the clock."""
         self._queue = WorkQueue()
         self._waiting: set[str] = set()
         """Keys that an acknowledgement would move."""
         self._refused: set[str] = set()
-        """Keys that a freed address would move."""
-        self._gave_way: dict[str, int] = {}
-        """How often each key's patient writes have given way."""
+        """Keys that lack an address."""
+        self._turns = turns.Turns()
+        self._pace = pace.Pace()
+        self._doubts = doubts.Doubts(api, known)
+        self._write_s = 0.0
+        """What writes took lately."""
+        self._on_its_way: dict[str, float] = {}
+        """Since when keys have had nothing but a state on its way to write."""
+
+    @property
+    def queue_depth(self) -> int:
+        """Return how many keys wait for a pass."""
+        return len(self._queue)
+
+    @property
+    def refused_count(self) -> int:
+        """Return how many Services could be given no address."""
+        return len(self._refused)
 
     def listen(self) -> None:
         """Mark keys dirty on every change of what decisions are made from."""
@@ -59,6 +78,7 @@ class Loop:
         self._mark(on.slices, caches_module.keys_of_slice)
         self._mark(on.decisions, caches_module.keys_of_decision)
         on.allocations.subscribe(self._allocation_changed)
+        on.address_pools.subscribe(self._pool_changed)
         on.serving_nodes.subscribe(self._agent_changed)
         on.fabrics.subscribe(lambda change: self.everything())
         on.namespaces.subscribe(self._namespace_changed)
@@ -66,12 +86,16 @@ class Loop:
     def everything(self) -> None:
         """Mark every key dirty: an agent came or went, a Fabric changed, we lead now."""
         self._snapshots.agents_changed()
-        for obj in self._caches.services:
+        for obj in turns.in_order(self._caches.services):
             self._add(caches_module.keys_of_service(obj))
         for obj in self._caches.decisions:
             self._add(caches_module.keys_of_decision(obj))
         for obj in self._caches.allocations:
-            self._add(caches_module.keys_of_allocation(obj))
+            self._add(caches_module.keys_waiting_for(obj))
+
+    def look_at(self, key: str) -> None:
+        """Mark one key dirty: something outside of the caches changed."""
+        self._add([key])
 
     async def run(self) -> None:
         """Work until cancelled, starting with everything there is."""
@@ -98,13 +122,25 @@ class Loop:
         ledger = self._snapshots.ledger
         for obj in (change.old, change.new):
             if obj is not None:
-                self._add(caches_module.keys_of_allocation(obj))
+                self._add(caches_module.keys_waiting_for(obj))
         if change.new is not None:
-            held = parse_allocation(change.new)
-            ledger.bind(held.address, held.holder.uid)
+            ledger.put(parse_allocation(change.new))
         elif change.old is not None:
-            ledger.release(parse_allocation(change.old).address)
-            self._add(sorted(self._refused))
+            ledger.remove(parse_allocation(change.old).address)
+        if change.old is not None:  # an address, or a port of a shared one, may be free
+            self._call()
+
+    def _call(self) -> None:
+        """Look at who waits for an address, the longest waiting first."""
+        self._add(self._turns.call())
+
+    def _pool_changed(self, change: Change) -> None:
+        self._snapshots.pools_changed()
+        parts = [
+            (obj["spec"], metadata(obj).get("labels")) for obj in (change.old, change.new) if obj
+        ]
+        if len(parts) == 1 or parts[0] != parts[1]:  # else it is its counters that moved
+            self._call()
 
     def _namespace_changed(self, change: Change) -> None:
         labels = [metadata(obj or {}).get("labels") for obj in (change.old, change.new)]
@@ -115,6 +151,10 @@ class Loop:
                 self._add(caches_module.keys_of_service(obj))
 
     def _agent_changed(self, change: Change) -> None:
+        before, now = (_excluded(obj) for obj in (change.old, change.new))
+        if before != now:
+            self.everything()  # who counts as a member, and is waited for, is another now
+            return
         self._snapshots.agents_changed()
         self._add(sorted(self._waiting))
 
@@ -124,72 +164,123 @@ class Loop:
         while True:
             key = await self._queue.get()
             try:
-                await self._settle(key)
+                await self._watched(self._settle(key))
                 self._queue.succeeded(key)
             except errors.Conflict as conflict:
                 log.debug("%s", conflict, extra={"key": _log_key(key)})
-                self._queue.retry(key)
+                self._again(key)
             except errors.LbctlError as error:
                 log.warning("%s", error, extra={"key": _log_key(key)})
-                self._queue.retry(key)
+                self._again(key)
             except Exception:
                 # One bad Service must never stop the others; the trace says which and why.
                 log.exception("pass failed", extra={"key": _log_key(key)})
-                self._queue.retry(key)
+                self._again(key)
             finally:
                 self._queue.done(key)
 
+    def _again(self, key: str) -> None:
+        self._turns.came(key)  # nobody waits for one that fails
+        self._queue.retry(key)
+
     async def _settle(self, key: str) -> None:
+        asked: set[str] = set()
         for _ in range(ROUNDS):
+            self._queue.seen(key)
             view = self._snapshots.view(key)
-            if view.service is None and await self._exists_after_all(key, view):
+            if await self._doubts.learns(view, asked):
                 continue
             now = datetime.datetime.now(tz=datetime.UTC)
             plan = order.plan_service(view, now)
+            if doubts.takes_away(view, plan) and await self._doubts.is_outdated(key, view):
+                continue
+            if self._must_wait(key, view, plan):
+                return
             self._remember(key, view, plan, now)
             if not plan.steps:
+                self._on_its_way.pop(key, None)
                 return
-            urgent = tuple(step for step in plan.steps if not isinstance(step, _PATIENT))
-            if not urgent and self._gives_way(key):
+            urgent = tuple(step for step in plan.steps if not steps.is_patient(step))
+            if not urgent and (self._is_on_its_way(key, plan) or self._queue.put_off(key)):
                 return
-            await self._act(urgent or plan.steps)
+            todo = self._paced(key, urgent or plan.steps)
+            if not todo:
+                return
+            await self._act(key, todo)
             if any(isinstance(step, _VANISHING) for step in plan.steps):
                 return  # the watch tells when it is gone, and marks the key again
         log.error("plan does not settle: %s", plan.steps, extra={"key": _log_key(key)})
         self._queue.retry(key)
 
-    def _remember(self, key: str, view: View, plan: order.Plan, now: datetime.datetime) -> None:
-        _keep(self._waiting, key, wanted=plan.waiting)
-        refused = any(isinstance(offer, Refused) for offer in view.offers.values())
-        _keep(self._refused, key, wanted=refused)
-        if plan.wake_at is not None:
-            self._queue.add_after(key, (plan.wake_at - now).total_seconds())
-
-    def _gives_way(self, key: str) -> bool:
-        """Tell whether what is left to write for a key is put off: others wait for addresses.
-
-        The status of a decision is read by people only, and in a burst of births it would cost
-        the API server a fifth of all writes.
-        """
-        times = self._gave_way.pop(key, 0)
-        if self._queue.load <= BUSY or times >= GIVE_WAY_TIMES:
+    def _must_wait(self, key: str, view: View, plan: order.Plan) -> bool:
+        """Tell whether a new address is to be left for now: somebody waits longer for one."""
+        self._turns.came(key)
+        claims = any(
+            isinstance(step, steps.CreateAllocation) and not step.allocation.resource_version
+            for step in plan.steps
+        )
+        if not claims or view.service is None:
             return False
-        self._gave_way[key] = times + 1
-        self._queue.add_after(key, GIVE_WAY_S)
+        if not self._turns.comes_later(key, turns.rank(view.service)):
+            return False
+        self._queue.add_after(key, TURN_S)
         return True
 
-    async def _act(self, todo: tuple[steps.Step, ...]) -> None:
+    def _paced(self, key: str, todo: tuple[steps.Step, ...]) -> tuple[steps.Step, ...]:
+        """Return what may be done now of what others may be undoing again and again."""
+        now = asyncio.get_running_loop().time()
+        waits = [self._pace.wait_s(key, step, now) for step in todo]
+        if any(waits):
+            self._queue.add_after(key, min(filter(None, waits)))
+        return tuple(step for step, wait_s in zip(todo, waits, strict=True) if not wait_s)
+
+    def _remember(self, key: str, view: View, plan: order.Plan, now: datetime.datetime) -> None:
+        _keep(self._waiting, key, wanted=plan.waiting)
+        held = {entry.address.version for entry in view.allocations}
+        lacks = [f for f, offer in view.offers.items() if isinstance(offer, Refused)]
+        _keep(self._refused, key, wanted=any(family not in held for family in lacks))
+        service = view.service
+        if service is not None and (lacks or terms.refusals(view, service)):
+            self._turns.wait(key, turns.rank(service))
+        else:
+            self._turns.leave(key)
+        if service is None and not plan.steps:
+            self._pace.forget(key)
+        if plan.wake_at is not None:
+            self._queue.add_after(key, (plan.wake_at - now).total_seconds())
+        if view.settling:
+            self._queue.add_after(key, snapshot.SETTLING_S)
+
+    def _is_on_its_way(self, key: str, plan: order.Plan) -> bool:
+        """Tell whether what is left to write would be wrong in a moment: an agent is at it."""
+        if not plan.waiting:
+            self._on_its_way.pop(key, None)
+            return False
+        now = asyncio.get_running_loop().time()
+        left_s = self._on_its_way.setdefault(key, now) + ON_ITS_WAY_S - now
+        if left_s > 0:
+            self._queue.add_after(key, left_s)
+        return left_s > 0
+
+    async def _act(self, key: str, todo: tuple[steps.Step, ...]) -> None:
         claimed = [step.allocation for step in todo if isinstance(step, steps.CreateAllocation)]
         for allocation in claimed:
             # From now on no other pass may be offered it, though the API does not know yet.
-            self._snapshots.ledger.bind(allocation.address, allocation.holder.uid)
+            self._snapshots.ledger.put(allocation)
+        clock = asyncio.get_running_loop().time
+        began = clock()
         try:
             results = await asyncio.gather(
                 *(self._executor.execute(step) for step in todo), return_exceptions=True
             )
         finally:
+            self._write_s += (clock() - began - self._write_s) / 8
+            self._queue.congested = self._write_s > CONGESTED_S
             for allocation in claimed:
                 self._settle_claim(allocation)
+        for step, result in zip(todo, results, strict=True):
+            if not isinstance(result, BaseException):
+                self._pace.wrote(key, step, clock())
         for result in results:
             if isinstance(result, BaseException):
                 raise result
@@ -198,32 +289,11 @@ class Loop:
         """Make the ledger say what the cache says about an address that was claimed."""
         obj = self._caches.allocations.get(allocation.name)
         if obj is None:
-            self._snapshots.ledger.release(allocation.address)
+            self._snapshots.ledger.remove(allocation.address)
         else:
-            holder = parse_allocation(obj).holder.uid
-            self._snapshots.ledger.bind(allocation.address, holder)
-
-    async def _exists_after_all(self, key: str, view: View) -> bool:
-        """Ask the server itself before anything is taken down for a Service that is gone."""
-        if view.decision is None and not view.allocations:
-            return False
-        obj = await self._live_service(key)
-        if obj is None or uid_of(obj) not in _uids(view):
-            return False
-        self._caches.services.wrote(obj)
-        if self._caches.services.get(key) is None:
-            raise errors.Unavailable(f"Service {key} exists but the watch has not shown it yet")
-        return True
-
-    async def _live_service(self, key: str) -> Json | None:
-        namespace, name = key.split("/")
-        try:
-            return await self._api.get(resources.SERVICES, name, namespace)
-        except errors.NotFound:
-            return None
+            self._snapshots.ledger.put(parse_allocation(obj))
 
 
-_PATIENT = steps.WriteDecisionStatus
 _VANISHING = (steps.DeleteDecision, steps.ReleaseAllocation)
 
 
@@ -234,11 +304,8 @@ def _keep(keys: set[str], key: str, *, wanted: bool) -> None:
         keys.discard(key)
 
 
-def _uids(view: View) -> set[str]:
-    held = {entry.holder.uid for entry in view.allocations}
-    if view.decision is not None:
-        held.add(view.decision.virtual_service.service.uid)
-    return held
+def _excluded(serving_node: Json | None) -> str:
+    return str(((serving_node or {}).get("spec") or {}).get("excluded") or "")
 
 
 def _log_key(key: str) -> str:

@@ -1,25 +1,34 @@
 """Caches become the frozen View that one pass decides from."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from lbctl.engine.caches import NAME_INDEX, Caches
-from lbctl.engine.liveness import Liveness
-from lbctl.ipam import allocator
-from lbctl.ipam.allocator import AddressRequest, Grant
+from lbctl.ipam.allocator import Grant
 from lbctl.ipam.ledger import Ledger
-from lbctl.ipam.ranges import AddressPool
+from lbctl.ipam.pools import Resolved, resolve
 from lbctl.kube.objects import Json, generation_of, metadata, name_of, version_of
 from lbctl.model import names
 from lbctl.model.allocation import Allocation, parse_allocation
+from lbctl.model.pool import AddressPool
 from lbctl.model.reasons import Refused
-from lbctl.model.virtual_service import Address, parse_virtual_service, spec_version
+from lbctl.model.virtual_service import parse_virtual_service, spec_version
+from lbctl.plan import offers
 from lbctl.plan.steps import DecisionStatus
 from lbctl.plan.view import Naming, ObservedDecision, View
-from lbctl.translate.endpoints import parse_endpoints
+from lbctl.translate.endpoints import holds_names, parse_endpoints
 from lbctl.translate.namespaces import Scope
+from lbctl.translate.pools import is_mirror, translate_pool
 from lbctl.translate.service import Ownership, ServiceFacts, translate_service
 from lbctl.translate.serving_nodes import AgentState, parse_agent
+
+Clock = Callable[[], float]
+"""Seconds, from any start."""
+Offers = Mapping[int, Grant | Refused]
+Hear = Callable[[str, ServiceFacts | None, Offers], Offers]
+SETTLING_S = 1.0
+"""A new Service's first EndpointSlice is waited for so long: without any it has no endpoints."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +36,7 @@ class Rules:
     """What the settings say that decisions depend on."""
 
     pools: Sequence[AddressPool]
+    """Those of the settings."""
     ownership: Ownership
     naming: Naming
     scope: Scope = field(default=Scope())
@@ -34,15 +44,42 @@ class Rules:
     """No Service is ours any more: all that was made is withdrawn (`deleteConfig`)."""
 
 
+class Liveness(Protocol):
+    """Who knows which agents are alive."""
+
+    def live(self, node: str) -> bool:
+        """Tell whether the agent of a node is alive."""
+        ...
+
+
 class Snapshots:
     """Makes views; keeps the ledger of addresses beside the caches."""
 
-    def __init__(self, caches: Caches, liveness: Liveness, rules: Rules) -> None:
+    def __init__(self, caches: Caches, liveness: Liveness, rules: Rules, clock: Clock) -> None:
         self.ledger = Ledger()
         self.rules = rules
+        self._resolved: Resolved | None = None
         self._caches = caches
         self._liveness = liveness
+        self._clock = clock
+        self.outside: Hear = lambda key, service, found: found
+        """Is told of offers, and may know more: of what an external IPAM answered."""
         self._agents: tuple[AgentState, ...] | None = None
+        self._settled_at: dict[str, float] = {}
+        """Until when new Services wait for their first EndpointSlice, by key."""
+
+    @property
+    def resolved(self) -> Resolved:
+        """Return which pools of settings and objects give addresses."""
+        if self._resolved is None:
+            objects = self._caches.address_pools
+            declared = [translate_pool(obj) for obj in objects if not is_mirror(obj)]
+            self._resolved = resolve(self.rules.pools, declared)
+        return self._resolved
+
+    def pools_changed(self) -> None:
+        """Forget which pools give addresses: the settings or an AddressPool moved."""
+        self._resolved = None
 
     def agents_changed(self) -> None:
         """Forget what was known of agents: a ServingNode or a Lease moved."""
@@ -56,18 +93,33 @@ class Snapshots:
         slices = self._caches.slices.indexed(key)
         decision = self._decision(key)
         allocations = self._allocations(key)
+        stock = self._stock(key)
+        decided = decision.virtual_service if decision is not None else None
         return View(
+            key=key,
             service=service,
             decision=decision,
             allocations=allocations,
-            offers=self._offers(service, allocations, decision),
+            offers=self.outside(key, service, offers.offers(stock, service, allocations, decided)),
             endpoints=parse_endpoints(slices),
+            named_endpoints=holds_names(slices),
             slices_version=max((version_of(entry) for entry in slices), default=0),
             agents=self._known_agents(),
             fabric=len(self._caches.fabrics) > 0,
             name_taken=self._name_taken(key, service),
             naming=self.rules.naming,
+            settling=self._is_settling(key, service, slices),
+            unfit=offers.unfit(stock, service, allocations),
+            reserved=self._reserved(key),
+            reuse_delays=self._reuse_delays(),
         )
+
+    def _is_settling(self, key: str, service: ServiceFacts | None, slices: Sequence[Json]) -> bool:
+        if slices or service is None or service.ingress or not (service.ours and service.selects):
+            self._settled_at.pop(key, None)
+            return False
+        now = self._clock()
+        return now < self._settled_at.setdefault(key, now + SETTLING_S)
 
     def _is_served(self, key: str) -> bool:
         namespace = key.partition("/")[0]
@@ -82,27 +134,19 @@ class Snapshots:
         found = (parse_allocation(obj) for obj in self._caches.allocations.indexed(key))
         return tuple(sorted(found, key=lambda entry: (entry.address.version, int(entry.address))))
 
-    def _offers(
-        self,
-        service: ServiceFacts | None,
-        allocations: tuple[Allocation, ...],
-        decision: ObservedDecision | None,
-    ) -> Mapping[int, Grant | Refused]:
-        if service is None or not service.ours or service.deleting:
-            return {}
-        held = {entry.address.version for entry in allocations if entry.holder.uid == service.uid}
-        shown = _shown(service, decision)
-        return {
-            family: self._offer(service, family, shown.get(family))
-            for family in service.families
-            if family not in held
-        }
+    def _stock(self, key: str) -> offers.Stock:
+        namespace = self._caches.namespaces.get(key.partition("/")[0]) or {}
+        labels = metadata(namespace).get("labels") or {}
+        return offers.Stock(self.resolved.pools, self.ledger, labels)
 
-    def _offer(self, service: ServiceFacts, family: int, shown: Address | None) -> Grant | Refused:
-        if isinstance(service.wanted, Refused):
-            return service.wanted
-        request = AddressRequest(service.uid, family, service.wanted.get(family), shown)
-        return allocator.allocate(request, self.rules.pools, self.ledger)
+    def _reserved(self, key: str) -> tuple[Allocation, ...]:
+        return (*self.ledger.reserved(key, 4), *self.ledger.reserved(key, 6))
+
+    def _reuse_delays(self) -> dict[str, int]:
+        if self.rules.stopped:
+            return {}  # nothing is kept for anybody
+        pools = self.resolved.pools
+        return {pool.name: pool.reuse_delay_s for pool in pools if pool.reuse_delay_s}
 
     def _known_agents(self) -> tuple[AgentState, ...]:
         if self._agents is None:
@@ -119,14 +163,6 @@ class Snapshots:
         plain = names.virtual_service_name(cluster, service.namespace, service.name)
         holders = self._caches.decisions.indexed(NAME_INDEX + plain)
         return any(obj["spec"]["service"]["uid"] != service.uid for obj in holders)
-
-
-def _shown(service: ServiceFacts, decision: ObservedDecision | None) -> dict[int, Address]:
-    """Return the addresses that are out there already, by family: they are adopted if free."""
-    shown: dict[int, Address] = {entry.version: entry for entry in service.ingress}
-    if decision is not None and decision.virtual_service.service.uid == service.uid:
-        shown |= {vip.address.version: vip.address for vip in decision.virtual_service.vips}
-    return shown
 
 
 def observed_decision(obj: Json) -> ObservedDecision:

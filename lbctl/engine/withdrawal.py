@@ -5,7 +5,9 @@ import logging
 
 from lbctl.engine.caches import Caches
 from lbctl.kube import client, resources
+from lbctl.kube.objects import Json
 from lbctl.model import errors
+from lbctl.translate.pools import is_mirror
 
 log = logging.getLogger(__name__)
 
@@ -15,8 +17,19 @@ REPORT_EVERY_S = 1.0
 
 
 def left(known: Caches) -> int:
-    """Return how many objects of ours are still in the API."""
-    return len(known.decisions) + len(known.allocations)
+    """Return how many objects of ours are still in the API.
+
+    An address that an administrator reserved is his.
+    """
+    given = [obj for obj in known.allocations if is_given(obj)]
+    mirrors = [obj for obj in known.address_pools if is_mirror(obj)]
+    return len(known.decisions) + len(given) + len(mirrors)
+
+
+def is_given(allocation: Json) -> bool:
+    """Tell whether an IPAllocation is lbctl's: held, kept for a while after that, or an IPAM's."""
+    spec = allocation["spec"]
+    return bool(spec.get("holders") or spec.get("releasedAt") or spec.get("source"))
 
 
 def dry_run(known: Caches) -> str:
@@ -25,8 +38,8 @@ def dry_run(known: Caches) -> str:
         "{namespace}/{name}".format(**obj["spec"]["service"]) for obj in known.decisions
     )
     return (
-        f"would withdraw {len(held)} virtual services and free {len(known.allocations)} "
-        f"addresses: {', '.join(held) or 'nothing'}"
+        f"would withdraw {len(held)} virtual services and free "
+        f"{sum(map(is_given, known.allocations))} addresses: {', '.join(held) or 'nothing'}"
     )
 
 

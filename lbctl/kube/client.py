@@ -5,15 +5,17 @@ caller knows whether its decision still holds (see `lbctl.kube.retry`).
 """
 
 import asyncio
+import contextlib
 import json
-from collections.abc import AsyncIterator, Mapping, Sequence
+import time
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
 import aiohttp
 
-from lbctl.kube import config
+from lbctl.kube import config, traffic
 from lbctl.kube.objects import Json
 from lbctl.kube.resources import Resource
 from lbctl.model import errors
@@ -51,8 +53,15 @@ class WatchEvent:
 class Client:
     """Calls to one API server under one identity; use as an async context."""
 
-    def __init__(self, cluster: config.ClusterConfig, *, timeout_s: float = 10.0) -> None:
+    def __init__(
+        self,
+        cluster: config.ClusterConfig,
+        *,
+        timeout_s: float = 10.0,
+        observer: traffic.Observer | None = None,
+    ) -> None:
         self._cluster = cluster
+        self._observer = observer or traffic.Nobody()
         self._timeout = aiohttp.ClientTimeout(total=timeout_s)
         self._session: aiohttp.ClientSession | None = None
         self._token = cluster.token
@@ -170,17 +179,40 @@ class Client:
         }
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=5, sock_read=WATCH_SILENCE_S)
         url = self._cluster.server + resource.path(namespace)
+        answered = False
         try:
             async with self._open.get(
                 url, params=params, headers=self._headers(), timeout=timeout
             ) as response:
+                answered = True
+                self._observer.called("watch", resource.plural, str(response.status), 0.0)
                 if response.status >= 400:
                     self._distrust_token(response.status)
                     raise _error(response, await response.read(), f"watch {resource.plural}")
-                async for event in _events(response):
-                    yield event
+                with self._watching(resource.plural):
+                    async for event in _events(response):
+                        yield event
         except (aiohttp.ClientError, TimeoutError) as error:
+            if not answered:
+                self._observer.called("watch", resource.plural, "none", 0.0)
             raise errors.Unavailable(f"watch {resource.plural}: {error!r}") from error
+
+    @contextlib.contextmanager
+    def _watching(self, resource: str) -> Iterator[None]:
+        """Tell the observer of an open watch and why it ended."""
+        self._observer.watch_opened(resource)
+        reason = "left"
+        try:
+            yield
+            reason = "ended"
+        except errors.Expired:
+            reason = "expired"
+            raise
+        except (errors.LbctlError, aiohttp.ClientError, TimeoutError):
+            reason = "broken"
+            raise
+        finally:
+            self._observer.watch_ended(resource, reason)
 
     @property
     def _open(self) -> aiohttp.ClientSession:
@@ -218,6 +250,8 @@ class Client:
         params: Mapping[str, str] = {},
     ) -> Json:
         payload = None if body is None else json.dumps(body, separators=(",", ":")).encode()
+        verb, resource = traffic.verb_and_resource(method, path)
+        started, code = time.monotonic(), "none"
         try:
             async with self._open.request(
                 method,
@@ -228,8 +262,11 @@ class Client:
                 timeout=self._timeout,
             ) as response:
                 content = await response.read()
+                code = str(response.status)
         except (aiohttp.ClientError, TimeoutError) as error:
             raise errors.Unavailable(f"{method} {path}: {error!r}") from error
+        finally:
+            self._observer.called(verb, resource, code, time.monotonic() - started)
         if response.status >= 400:
             self._distrust_token(response.status)
             raise _error(response, content, f"{method} {path}")

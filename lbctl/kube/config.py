@@ -62,16 +62,28 @@ def from_pod(environment: Mapping[str, str], mount: Path) -> ClusterConfig:
 
 def _from_kubeconfig(path: Path) -> ClusterConfig:
     try:
-        config = yaml.safe_load(path.read_text())
-        context = _named(config["contexts"], config["current-context"])["context"]
-        cluster = _named(config["clusters"], context["cluster"])["cluster"]
-        user = _named(config["users"], context["user"])["user"]
-        if "exec" in user or "auth-provider" in user:
-            return _by_kubernetes_package(path)
-        return _plain(cluster, user)
-    # ValueError: base64 that is none; OSError: files, and certificates that ssl does not take.
-    except (OSError, yaml.YAMLError, KeyError, TypeError, ValueError) as error:
+        tree = yaml.safe_load(path.read_text())
+    except (OSError, yaml.YAMLError, ValueError) as error:
         raise Misconfigured(f"kubeconfig {path}: {type(error).__name__}: {error}") from error
+    return from_tree(tree, str(path))
+
+
+def from_tree(tree: Any, place: str, context: str = "") -> ClusterConfig:
+    """Return the configuration of a kubeconfig that was read from `place`.
+
+    `place` is one path or several with the path separator between; `context` stands for the
+    current one. Raises Misconfigured naming the place and the part that is missing.
+    """
+    try:
+        chosen = _named(tree["contexts"], context or tree["current-context"])["context"]
+        cluster = _named(tree["clusters"], chosen["cluster"])["cluster"]
+        user = _named(tree["users"], chosen["user"])["user"]
+        if "exec" in user or "auth-provider" in user:
+            return _by_kubernetes_package(place, context)
+        return _plain(cluster, user)
+    # ValueError: base64 that is none; OSError: certificates that ssl does not take.
+    except (OSError, KeyError, TypeError, ValueError) as error:
+        raise Misconfigured(f"kubeconfig {place}: {type(error).__name__}: {error}") from error
 
 
 def _plain(cluster: dict[str, Any], user: dict[str, Any]) -> ClusterConfig:
@@ -119,7 +131,7 @@ def _load_client_certificate(context: ssl.SSLContext, user: dict[str, Any]) -> N
             context.load_cert_chain(pem.name)
 
 
-def _by_kubernetes_package(path: Path) -> ClusterConfig:
+def _by_kubernetes_package(place: str, context: str) -> ClusterConfig:
     from kubernetes import client
     from kubernetes import config as kubernetes_config
 
@@ -127,10 +139,10 @@ def _by_kubernetes_package(path: Path) -> ClusterConfig:
     load = kubernetes_config.load_kube_config  # untyped in that package
     try:
         load(  # type: ignore[no-untyped-call]
-            str(path), client_configuration=configuration
+            place, context=context or None, client_configuration=configuration
         )
     except kubernetes_config.ConfigException as error:
-        raise Misconfigured(f"kubeconfig {path}: {error}") from error
+        raise Misconfigured(f"kubeconfig {place}: {error}") from error
     tls = ssl.create_default_context(cafile=configuration.ssl_ca_cert)
     if configuration.cert_file:
         tls.load_cert_chain(configuration.cert_file, configuration.key_file)

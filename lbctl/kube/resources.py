@@ -47,5 +47,6 @@ DEFINITIONS = Resource(
 GROUP, VERSION = "lbctl.io", "v1alpha1"
 L4_VIRTUAL_SERVICES = Resource(GROUP, VERSION, "l4virtualservices", "L4VirtualService", False)
 IP_ALLOCATIONS = Resource(GROUP, VERSION, "ipallocations", "IPAllocation", False)
+ADDRESS_POOLS = Resource(GROUP, VERSION, "addresspools", "AddressPool", False)
 SERVING_NODES = Resource(GROUP, VERSION, "servingnodes", "ServingNode", False)
 FABRICS = Resource(GROUP, VERSION, "fabrics", "Fabric", False)

@@ -14,11 +14,28 @@ class Reason(enum.Enum):
     ADDRESS_NOT_IN_POOL = "AddressNotInPool"
     ADDRESS_TAKEN = "AddressTaken"
     ADDRESS_WRONG_FAMILY = "AddressWrongFamily"
+    ADDRESS_REQUESTS_DISAGREE = "AddressRequestsDisagree"
     ADDRESS_KEPT = "AddressKept"
+    UNKNOWN_ANNOTATION = "UnknownAnnotation"
+    """Of an event only: a condition names it in its message."""
+    ADDRESS_RESERVED = "AddressReserved"
+    ADDRESS_AWAITED = "AddressAwaited"
+    POOL_NOT_FOUND = "PoolNotFound"
+    POOL_NOT_ALLOWED = "PoolNotAllowed"
+    PORT_CLASH = "PortClash"
+    SHARING_NOT_ALLOWED = "SharingNotAllowed"
+    POOL_SERVES = "Serves"
+    POOL_MALFORMED = "Malformed"
+    NAME_TAKEN = "NameTaken"
+    OVERLAPS = "Overlaps"
     PROGRAMMED = "Programmed"
     NO_ENDPOINTS = "NoEndpoints"
     NO_READY_ENDPOINTS = "NoReadyEndpoints"
     NO_BACKEND_PORT = "NoBackendPort"
+    ENDPOINTS_WITHOUT_NODE = "EndpointsWithoutNode"
+    ENDPOINTS_ARE_NAMES = "EndpointsAreNames"
+    PROTOCOL_NOT_SERVED = "ProtocolNotServed"
+    SOURCE_RANGE_MALFORMED = "SourceRangeMalformed"
     NO_AGENT = "NoAgent"
     WAITING_FOR_AGENT = "WaitingForAgent"
     PROGRAMMING_FAILED = "ProgrammingFailed"
@@ -29,6 +46,13 @@ class Reason(enum.Enum):
     NO_SUBDOMAIN = "NoSubdomain"
     DRAINING = "Draining"
     WITHDRAWN = "Withdrawn"
+    NO_SUCH_SERVICE = "NoSuchService"
+    NOT_LOAD_BALANCER = "NotLoadBalancer"
+    CLASS_NOT_OURS = "ClassNotOurs"
+    NAMESPACE_NOT_SERVED = "NamespaceNotServed"
+    STOPPED = "Stopped"
+    NO_CONTROLLER = "NoController"
+    WAITING_FOR_CONTROLLER = "WaitingForController"
 
 
 MEANING: dict[Reason, str] = {
@@ -39,11 +63,30 @@ MEANING: dict[Reason, str] = {
     Reason.ADDRESS_NOT_IN_POOL: "the requested address is in no pool; ask for another or add it",
     Reason.ADDRESS_TAKEN: "the requested address is held by another Service",
     Reason.ADDRESS_WRONG_FAMILY: "the requested address is of a family the Service does not have",
-    Reason.ADDRESS_KEPT: "another address was requested; the Service keeps the one it has",
+    Reason.ADDRESS_REQUESTS_DISAGREE: "two annotations, or one and the field, ask for different "
+    "things; leave one",
+    Reason.ADDRESS_KEPT: "the address is shared and can't be left by a change of the key; ask for "
+    "another one",
+    Reason.UNKNOWN_ANNOTATION: "lbctl has no such annotation; see the reference of Service fields",
+    Reason.ADDRESS_RESERVED: "the requested address is never given, or is kept for another Service",
+    Reason.ADDRESS_AWAITED: "the pool's external IPAM has given no address yet; see its answer",
+    Reason.POOL_NOT_FOUND: "the requested pool does not exist or gives nothing; see its Ready",
+    Reason.POOL_NOT_ALLOWED: "the pool does not serve this Service; see the pool's `serves`",
+    Reason.PORT_CLASH: "a Service that holds the address has the same port; change one of them",
+    Reason.SHARING_NOT_ALLOWED: "who holds the address does not share it with this Service",
+    Reason.POOL_SERVES: "the pool gives addresses",
+    Reason.POOL_MALFORMED: "the pool gives no new addresses until the field named is corrected",
+    Reason.NAME_TAKEN: "the settings have a pool of that name; give this one another",
+    Reason.OVERLAPS: "an older pool has some of its addresses; remove them from one of the two",
     Reason.PROGRAMMED: "done, and acknowledged by who did it",
     Reason.NO_ENDPOINTS: "the Service has no endpoints; check its selector and replicas",
     Reason.NO_READY_ENDPOINTS: "the Service has endpoints but none is ready; check the pods",
     Reason.NO_BACKEND_PORT: "no endpoint has the port; check targetPort against the container",
+    Reason.ENDPOINTS_WITHOUT_NODE: "no endpoint says on which node it is; set nodeName in the "
+    "EndpointSlice (only pods of this cluster are served)",
+    Reason.ENDPOINTS_ARE_NAMES: "the endpoints are names (addressType FQDN); list addresses",
+    Reason.PROTOCOL_NOT_SERVED: "no backend carries the port's protocol; TCP and UDP are carried",
+    Reason.SOURCE_RANGE_MALFORMED: "a source range does not parse and lets nobody in; correct it",
     Reason.NO_AGENT: "no node with a member runs a live lbctl agent",
     Reason.WAITING_FOR_AGENT: "the agents of the nodes with members have not acknowledged yet",
     Reason.PROGRAMMING_FAILED: "an agent could not program it; its ServingNode says why",
@@ -54,8 +97,45 @@ MEANING: dict[Reason, str] = {
     Reason.NO_SUBDOMAIN: "nameservice.subdomains is empty, so Services get no name",
     Reason.DRAINING: "the Service is going: its name is gone, its traffic goes on for the TTL",
     Reason.WITHDRAWN: "the Service is gone: waiting until every agent has removed it",
+    Reason.NO_SUCH_SERVICE: "there is no such Service; check namespace and name",
+    Reason.NOT_LOAD_BALANCER: "the Service is of another type; set spec.type to LoadBalancer",
+    Reason.CLASS_NOT_OURS: "the Service is another controller's; check spec.loadBalancerClass",
+    Reason.NAMESPACE_NOT_SERVED: "its namespace is not served; check LbctlSettings' selectors",
+    Reason.STOPPED: "deleteConfig is set, so no Service is served; set it to false",
+    Reason.NO_CONTROLLER: "no live controller holds the Lease; start one, or read its log",
+    Reason.WAITING_FOR_CONTROLLER: "the controller has not come to it yet",
 }
 """One sentence for users, with the cure where there is one."""
+
+LEAVING = frozenset({Reason.DRAINING, Reason.WITHDRAWN})
+"""Told by the L4VirtualService of a Service that is going: nobody looks at its conditions."""
+QUIET = frozenset(
+    {
+        Reason.PROGRAMMED,
+        Reason.NO_ENDPOINTS,
+        Reason.NO_READY_ENDPOINTS,
+        Reason.NO_FABRIC,
+        Reason.PUBLISHED,
+        Reason.NO_SUBDOMAIN,
+    }
+)
+"""Conditions say these without an event: they come and go with scaling, or hold for everybody."""
+OF_POOLS = frozenset(
+    {Reason.POOL_SERVES, Reason.POOL_MALFORMED, Reason.NAME_TAKEN, Reason.OVERLAPS}
+)
+"""Told by the condition Ready of an AddressPool, never of a Service."""
+EXPLAINED_ONLY = frozenset(
+    {
+        Reason.NO_SUCH_SERVICE,
+        Reason.NOT_LOAD_BALANCER,
+        Reason.CLASS_NOT_OURS,
+        Reason.NAMESPACE_NOT_SERVED,
+        Reason.STOPPED,
+        Reason.NO_CONTROLLER,
+        Reason.WAITING_FOR_CONTROLLER,
+    }
+)
+"""No condition says these, because nobody is there to write it, or the Service is not ours."""
 
 
 @dataclass(frozen=True, slots=True)

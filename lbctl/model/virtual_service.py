@@ -36,6 +36,8 @@ class Vip:
     allocation: str
     """Name of the IPAllocation."""
     allocation_uid: str
+    drain_start: str = ""
+    """RFC 3339 UTC; since when it is Outgoing, empty in other roles."""
 
     @property
     def family(self) -> str:
@@ -127,15 +129,7 @@ def render_virtual_service(virtual_service: VirtualService) -> dict[str, Any]:
         },
         "name": virtual_service.name,
         "phase": virtual_service.phase.value,
-        "vips": [
-            {
-                "address": str(vip.address),
-                "family": vip.family,
-                "role": vip.role.value,
-                "allocation": {"name": vip.allocation, "uid": vip.allocation_uid},
-            }
-            for vip in virtual_service.vips
-        ],
+        "vips": [_render_vip(vip) for vip in virtual_service.vips],
         "listeners": [
             {
                 "name": listener.name,
@@ -162,6 +156,18 @@ def render_virtual_service(virtual_service: VirtualService) -> dict[str, Any]:
     if virtual_service.empty_since:
         spec["emptySince"] = virtual_service.empty_since
     return spec
+
+
+def _render_vip(vip: Vip) -> dict[str, Any]:
+    rendered: dict[str, Any] = {
+        "address": str(vip.address),
+        "family": vip.family,
+        "role": vip.role.value,
+        "allocation": {"name": vip.allocation, "uid": vip.allocation_uid},
+    }
+    if vip.drain_start:
+        rendered["drainStart"] = vip.drain_start
+    return rendered
 
 
 def parse_virtual_service(obj: Mapping[str, Any]) -> VirtualService:
@@ -197,6 +203,7 @@ def _parse_vip(vip: Mapping[str, Any]) -> Vip:
         VipRole(vip["role"]),
         allocation.get("name", ""),
         allocation.get("uid", ""),
+        vip.get("drainStart", ""),
     )
 
 

@@ -1,24 +1,43 @@
 """What the status of a Service and of its decision should say. Pure."""
 
+import dataclasses
+
 from lbctl.model.reasons import MEANING, Condition, ConditionType, Reason, Refused
 from lbctl.model.virtual_service import Address, Phase, Vip, VirtualService
-from lbctl.plan import readiness
+from lbctl.plan import readiness, terms, vips
 from lbctl.plan.decision import is_published
 from lbctl.plan.steps import DecisionStatus
 from lbctl.plan.view import ObservedDecision, View
 from lbctl.translate.endpoints import Endpoint, usable
 from lbctl.translate.service import ServiceFacts
 
+MAX_STRANGE = 5
+"""Unknown annotations that a message names."""
+
 
 def address_condition(view: View, service: ServiceFacts) -> Condition:
-    """Return whether each family has its address, and which."""
+    """Return whether each family has its address, and which; slips of the pen are named, too."""
+    found = _address_condition(view, service)
+    note = unknown_annotations(service)
+    return dataclasses.replace(found, message=f"{found.message}; {note}") if note else found
+
+
+def unknown_annotations(service: ServiceFacts) -> str:
+    """Return what to tell of annotations that look like ours and mean nothing; empty: none."""
+    if not service.strange:
+        return ""
+    return f"ignored, as lbctl knows no annotation {', '.join(service.strange[:MAX_STRANGE])}"
+
+
+def _address_condition(view: View, service: ServiceFacts) -> Condition:
     kind = ConditionType.ADDRESS_ALLOCATED
-    refused = [offer for offer in view.offers.values() if isinstance(offer, Refused)]
-    if refused:
-        return Condition(kind, False, refused[0].reason, refused[0].detail)
-    differs = _kept_against_request(view, service)
-    if differs is not None:
-        return Condition(kind, False, differs.reason, differs.detail)
+    for family, offer in view.offers.items():
+        if isinstance(offer, Refused):
+            kept = [str(e.address) for e in view.allocations if e.address.version == family]
+            stays = f"; the Service keeps {', '.join(kept)}" if kept else ""
+            return Condition(kind, False, offer.reason, f"{offer.detail}{stays}")
+    for refused in terms.refusals(view, service):
+        return Condition(kind, False, refused.reason, refused.detail)
     held = ", ".join(f"{entry.address} from pool {entry.pool}" for entry in view.allocations)
     return Condition(kind, True, Reason.ALLOCATED, held)
 
@@ -50,7 +69,7 @@ def decision_status(
         members_total=total,
         spec_version=decision.spec_version,
         generation=decision.generation,
-        vip=",".join(str(vip.address) for vip in wanted.vips),
+        vip=",".join(str(vip.address) for vip in vips.current(wanted)),
         host=",".join(name.host for name in wanted.names),
     )
 
@@ -74,7 +93,7 @@ def leaving_status(decision: ObservedDecision) -> DecisionStatus:
         members_total=0,
         spec_version=decision.spec_version,
         generation=decision.generation,
-        vip=",".join(str(vip.address) for vip in decision.virtual_service.vips),
+        vip=",".join(str(vip.address) for vip in vips.current(decision.virtual_service)),
         host=",".join(name.host for name in decision.virtual_service.names),
     )
 
@@ -85,13 +104,13 @@ def ingress_of(decision: VirtualService, service: ServiceFacts) -> tuple[Address
     def rank(vip: Vip) -> int:
         return service.families.index(vip.address.version)
 
-    return tuple(vip.address for vip in sorted(decision.vips, key=rank))
+    return tuple(vip.address for vip in sorted(vips.current(decision), key=rank))
 
 
 def _members(view: View, decision: ObservedDecision) -> tuple[int, int]:
     """Return usable and all members; a dual-stack pod counts once, by its primary address."""
     family = view.service.families[0] if view.service else 4
-    up = [end for end in readiness.members_of(view, decision) if _of(end, family)]
+    up = [end for end in readiness.members_of(view, decision.virtual_service) if _of(end, family)]
     remaining = [end for end in view.endpoints if not end.terminating and _of(end, family)]
     still = [end for end in usable(view.endpoints) if end.terminating and _of(end, family)]
     return len(up), len(remaining) + len(still)
@@ -99,17 +118,3 @@ def _members(view: View, decision: ObservedDecision) -> tuple[int, int]:
 
 def _of(endpoint: Endpoint, family: int) -> bool:
     return endpoint.address.version == family
-
-
-def _kept_against_request(view: View, service: ServiceFacts) -> Refused | None:
-    if isinstance(service.wanted, Refused):
-        return service.wanted
-    for allocation in view.allocations:
-        wanted = service.wanted.get(allocation.address.version)
-        if wanted is not None and wanted != allocation.address:
-            detail = (
-                f"{wanted} was requested but the Service holds {allocation.address}: "
-                "delete and create the Service to move it"
-            )
-            return Refused(Reason.ADDRESS_KEPT, detail)
-    return None

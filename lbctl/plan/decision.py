@@ -1,19 +1,17 @@
 """The decision that a Service should have: addresses, listeners, policy and names. Pure."""
 
+import dataclasses
 import datetime
 
 from lbctl.model import names
-from lbctl.model.allocation import Allocation
 from lbctl.model.virtual_service import (
     Listener,
     NamePublication,
     Phase,
     ServiceRef,
-    Vip,
-    VipRole,
     VirtualService,
 )
-from lbctl.plan import times
+from lbctl.plan import terms, times, vips
 from lbctl.plan.view import View
 from lbctl.translate.endpoints import usable
 from lbctl.translate.service import ServiceFacts
@@ -27,7 +25,7 @@ def desired_decision(view: View, service: ServiceFacts, now: datetime.datetime) 
         service=ServiceRef(service.namespace, service.name, service.uid),
         name=name,
         phase=Phase.SERVING,
-        vips=_vips(view, service),
+        vips=vips.desired_vips(view, service, now),
         listeners=tuple(
             Listener(
                 port.name,
@@ -35,9 +33,11 @@ def desired_decision(view: View, service: ServiceFacts, now: datetime.datetime) 
                 port.port,
                 names.pool_name(name, port.port, port.protocol),
             )
-            for port in service.ports
+            for port in terms.served_ports(view, service)
         ),
-        policy=service.policy,
+        policy=dataclasses.replace(
+            service.policy, external_traffic_policy=terms.traffic_policy(view, service)
+        ),
         names=_names(view, service, empty_since, now),
         empty_since=empty_since,
     )
@@ -62,31 +62,6 @@ def _name(view: View, service: ServiceFacts) -> str:
     return names.virtual_service_name(
         view.naming.cluster, service.namespace, service.name, taken=view.name_taken
     )
-
-
-def _vips(view: View, service: ServiceFacts) -> tuple[Vip, ...]:
-    held = _chosen(view)
-    return tuple(
-        Vip(held[family].address, VipRole.CURRENT, held[family].name, held[family].uid)
-        for family in sorted(service.families)
-        if family in held
-    )
-
-
-def _chosen(view: View) -> dict[int, Allocation]:
-    """Return the allocation of each family: the one decided for already, else the lowest.
-
-    There may be two of one family when two writers met, such as the last leader's write arriving
-    late; the other one is surplus.
-    """
-    decided = view.decision.virtual_service.vips if view.decision is not None else ()
-    addresses = {vip.address for vip in decided}
-    chosen: dict[int, Allocation] = {}
-    for allocation in view.allocations:
-        family = allocation.address.version
-        if family not in chosen or allocation.address in addresses:
-            chosen[family] = allocation
-    return chosen
 
 
 def _empty_since(view: View, now: datetime.datetime) -> str:

@@ -5,16 +5,25 @@ member has programmed the decision and the slices it stands on, and so has the f
 those does not exist at all, nobody is waited for, and the condition says what is missing.
 """
 
+import dataclasses
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 from lbctl.model.reasons import MEANING, Condition, ConditionType, Reason
+from lbctl.model.virtual_service import VirtualService
 from lbctl.plan.view import ObservedDecision, View
 from lbctl.translate.endpoints import Endpoint, usable
 from lbctl.translate.service import ServiceFacts
 from lbctl.translate.serving_nodes import AgentState
 
-EMPTY = (Reason.NO_ENDPOINTS, Reason.NO_READY_ENDPOINTS, Reason.NO_BACKEND_PORT)
+EMPTY = (
+    Reason.NO_ENDPOINTS,
+    Reason.NO_READY_ENDPOINTS,
+    Reason.NO_BACKEND_PORT,
+    Reason.ENDPOINTS_WITHOUT_NODE,
+    Reason.ENDPOINTS_ARE_NAMES,
+    Reason.PROTOCOL_NOT_SERVED,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,23 +59,28 @@ _WAITING = (*ON_ITS_WAY, Reason.PROGRAMMING_FAILED)
 
 def readiness(view: View, decision: ObservedDecision) -> Readiness:
     """Return how far a decision that stands in the API has come."""
-    members = members_of(view, decision)
-    empty = _why_empty(view, members)
+    empty = without_members(view, decision.virtual_service)
     if empty is not None:
-        return Readiness(empty, Reason.NO_FABRIC if not view.fabric else empty)
-    return Readiness(
-        _dataplane(view, decision, {member.node for member in members}),
-        _fabric(view, decision),
-    )
+        return empty
+    owners = {member.node for member in members_of(view, decision.virtual_service)}
+    return Readiness(_dataplane(view, decision, owners), _fabric(view, decision))
 
 
-def members_of(view: View, decision: ObservedDecision) -> tuple[Endpoint, ...]:
+def without_members(view: View, wanted: VirtualService) -> Readiness | None:
+    """Return the readiness of a decision that nobody has to acknowledge; None where members are."""
+    empty = _why_empty(view, wanted)
+    if empty is None:
+        return None
+    return Readiness(empty, Reason.NO_FABRIC if not view.fabric else empty)
+
+
+def members_of(view: View, wanted: VirtualService) -> tuple[Endpoint, ...]:
     """Return the usable endpoints that have a port behind any listener."""
-    listeners = decision.virtual_service.listeners
+    excluded = frozenset(agent.node for agent in view.agents if agent.excluded)
     return tuple(
         endpoint
-        for endpoint in usable(view.endpoints)
-        if any(endpoint.port_for(listener) is not None for listener in listeners)
+        for endpoint in usable(view.endpoints, excluded)
+        if any(endpoint.port_for(listener) is not None for listener in wanted.listeners)
     )
 
 
@@ -85,9 +99,21 @@ def dataplane_conditions(view: View, service: ServiceFacts, found: Readiness) ->
     While an acknowledgement of a change is on its way, what was true stays true: a blip is no news.
     """
     return [
-        _condition(ConditionType.DATAPLANE_READY, found.dataplane, service),
+        _with_faults(_condition(ConditionType.DATAPLANE_READY, found.dataplane, service), service),
         _condition(ConditionType.FABRIC_PROGRAMMED, found.fabric, service),
     ]
+
+
+def _with_faults(condition: Condition, service: ServiceFacts) -> Condition:
+    """Return a condition that also tells what of the Service is not served although the rest is."""
+    if service.range_faults:
+        faults = "; ".join(service.range_faults)
+        return Condition(condition.type, False, Reason.SOURCE_RANGE_MALFORMED, faults)
+    left_out = [f"{port.port}/{port.protocol}" for port in service.ports if not port.carried]
+    if not left_out or condition.reason is Reason.PROTOCOL_NOT_SERVED:
+        return condition
+    why = f"not served: {', '.join(left_out)} ({MEANING[Reason.PROTOCOL_NOT_SERVED]})"
+    return dataclasses.replace(condition, message=f"{condition.message}; {why}")
 
 
 def _condition(kind: ConditionType, reason: Reason, service: ServiceFacts) -> Condition:
@@ -97,11 +123,15 @@ def _condition(kind: ConditionType, reason: Reason, service: ServiceFacts) -> Co
     return Condition(kind, reason is Reason.PROGRAMMED, reason, MEANING[reason])
 
 
-def _why_empty(view: View, members: tuple[Endpoint, ...]) -> Reason | None:
-    if members:
+def _why_empty(view: View, wanted: VirtualService) -> Reason | None:
+    if members_of(view, wanted):
         return None
+    if not wanted.listeners:
+        return Reason.PROTOCOL_NOT_SERVED
     if not view.endpoints:
-        return Reason.NO_ENDPOINTS
+        return Reason.ENDPOINTS_ARE_NAMES if view.named_endpoints else Reason.NO_ENDPOINTS
+    if not any(endpoint.node for endpoint in view.endpoints):
+        return Reason.ENDPOINTS_WITHOUT_NODE
     return Reason.NO_BACKEND_PORT if usable(view.endpoints) else Reason.NO_READY_ENDPOINTS
 
 

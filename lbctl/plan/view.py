@@ -1,12 +1,12 @@
 """Everything one pass over one Service may look at, frozen. Pure."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from lbctl.ipam.allocator import Grant
 from lbctl.model.allocation import Allocation
 from lbctl.model.reasons import Refused
-from lbctl.model.virtual_service import VirtualService
+from lbctl.model.virtual_service import Address, VirtualService
 from lbctl.plan.steps import DecisionStatus
 from lbctl.translate.endpoints import Endpoint
 from lbctl.translate.service import ServiceFacts
@@ -42,13 +42,17 @@ class Naming:
 class View:
     """One Service and what is known around it at one moment."""
 
+    key: str
+    """`<namespace>/<name>`."""
     service: ServiceFacts | None
     decision: ObservedDecision | None
     allocations: tuple[Allocation, ...]
     """Those held for this namespace and name, under whatever UID; sorted by address."""
     offers: Mapping[int, Grant | Refused]
-    """IPAM's answer for each family that has no allocation yet."""
+    """IPAM's answer for each family in which it does not hold what it asks for."""
     endpoints: tuple[Endpoint, ...]
+    named_endpoints: bool
+    """Whether a slice lists names, which are in `endpoints` not."""
     slices_version: int
     """Highest resourceVersion of its EndpointSlices; 0 without any."""
     agents: tuple[AgentState, ...]
@@ -57,3 +61,14 @@ class View:
     name_taken: bool
     """Whether another Service's decision has the plain virtual service name."""
     naming: Naming
+    settling: bool = False
+    """The Service is new and selects pods, but has no EndpointSlice yet: it may have in a moment.
+
+    Kubernetes makes one within milliseconds, also where no pod is selected.
+    """
+    unfit: frozenset[Address] = frozenset()
+    """Addresses that it holds and that are not what it asks for now."""
+    reserved: tuple[Allocation, ...] = ()
+    """Addresses that nobody holds and that are kept for this namespace and name."""
+    reuse_delays: Mapping[str, int] = field(default_factory=dict)
+    """Seconds for which a pool keeps what was given back, by pool; a missing one: 0."""

@@ -3,17 +3,19 @@
 import ipaddress
 from collections.abc import Iterable, Iterator, Sequence
 
-from lbctl.ipam.ranges import AddressRange, parse_pool
+from lbctl.model.pool import AddressRange
 from lbctl.model.virtual_service import Address
 from lbctl.preflight import rivals
 from lbctl.preflight.facts import ClusterFacts, Delegation, Fact, Proxy, Service, Unread
 from lbctl.preflight.findings import Finding, ok, problem, warning
 from lbctl.settings import Settings
 from lbctl.translate.namespaces import scope_of
+from lbctl.translate.pools import configured_pools
 
 OLDEST = (1, 30)
 """Agents prove which node they are by a claim in their token, which 1.30 brought."""
 CRDS = (
+    "addresspools.lbctl.io",
     "fabrics.lbctl.io",
     "ipallocations.lbctl.io",
     "l4virtualservices.lbctl.io",
@@ -253,8 +255,8 @@ def _servers(zone: str, settings: Settings) -> dict[str, list[Address]]:
 
 
 def _ranges(settings: Settings) -> Pools:
-    parsed = [parse_pool(name, addresses) for name, addresses in settings.pools]
-    return [(pool.name, part) for pool in parsed for part in pool.ranges]
+    parsed = configured_pools(settings.pools)
+    return [(pool.name, part) for pool in parsed for part in (*pool.ranges, *pool.static)]
 
 
 def _overlaps(ranges: Pools, networks: Iterable[tuple[str, str]]) -> Iterator[str]:

@@ -1,10 +1,11 @@
 """EndpointSlices of one Service become endpoints, once each, and the rule who is usable. Pure.
 
-Source: Kubernetes API `discovery.k8s.io/v1` and KEP-1669 (terminating endpoints).
+Source: Kubernetes API `discovery.k8s.io/v1`, KEP-1672 (conditions), KEP-1669 (terminating
+endpoints), kube-proxy's `CategorizeEndpoints`. docs/reference/endpoints.md is the table.
 """
 
 import ipaddress
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,28 +38,72 @@ class Endpoint:
 def parse_endpoints(slices: Iterable[Mapping[str, Any]]) -> tuple[Endpoint, ...]:
     """Return the endpoints of all slices of one Service, sorted by address, each once.
 
-    An address may stand in two slices while the slice controller moves it: the better state
-    counts (ready before serving before not), and its ports are joined.
+    An address may stand in two slices while the slice controller moves it, or when a pod got the
+    address of one that is still terminating: the better state counts. Where two slices give a
+    port two numbers (a changed targetPort), the newer slice counts. Slices of names (FQDN) hold no
+    addresses and are left out; `holds_names` tells of them.
     """
     found: dict[Address, Endpoint] = {}
-    for obj in slices:
+    for obj in sorted(slices, key=_age):
         if obj.get("addressType") == "FQDN":
             continue
         ports = _ports(obj)
         for entry in obj.get("endpoints") or ():
             endpoint = _endpoint(entry, ports)
-            known = found.get(endpoint.address)
-            found[endpoint.address] = _join(known, endpoint) if known else endpoint
+            known = found.get(endpoint.address) if endpoint is not None else None
+            if endpoint is not None:
+                found[endpoint.address] = _join(known, endpoint) if known else endpoint
     return tuple(sorted(found.values(), key=lambda endpoint: _order(endpoint.address)))
 
 
-def usable(endpoints: Iterable[Endpoint]) -> tuple[Endpoint, ...]:
-    """Return who gets new connections: the ready, else the serving and terminating (KEP-1669)."""
-    known = tuple(endpoints)
-    ready = tuple(endpoint for endpoint in known if endpoint.ready)
-    return ready or tuple(
-        endpoint for endpoint in known if endpoint.serving and endpoint.terminating
-    )
+def holds_names(slices: Iterable[Mapping[str, Any]]) -> bool:
+    """Tell whether any slice lists names, which nothing can be sent to."""
+    return any(obj.get("addressType") == "FQDN" and obj.get("endpoints") for obj in slices)
+
+
+def usable(
+    endpoints: Iterable[Endpoint], excluded: frozenset[str] = frozenset()
+) -> tuple[Endpoint, ...]:
+    """Return who of all gets new connections: what the fabric and the controller go by.
+
+    Nodes that are `excluded` get none while others have members in the same state.
+    """
+    return next(preferences(endpoints, excluded), ())
+
+
+def usable_on(endpoints: Iterable[Endpoint], node: str) -> tuple[Endpoint, ...]:
+    """Return who of one node's endpoints gets the new connections that reach this node.
+
+    Its own terminating ones serve when it has no ready one, although others elsewhere are ready:
+    the connection is here, and nobody takes it any further (KEP-1669, "gracefully handle any new
+    connections that arrive before the load balancer is able to remove the node").
+    """
+    return usable(endpoint for endpoint in endpoints if endpoint.node == node)
+
+
+def preferences(
+    endpoints: Iterable[Endpoint], excluded: frozenset[str] = frozenset()
+) -> Iterator[tuple[Endpoint, ...]]:
+    """Yield groups of endpoints, each not empty: the first one gets the new connections.
+
+    The next group is for whoever cannot use the one before, as a router whose nodes are not
+    ready yet. Neither traffic policy nor hints count: nodes hand nothing to other nodes, so that
+    `Cluster` and `Local` choose alike, and who connects from outside is in no zone.
+    """
+    placed = [endpoint for endpoint in endpoints if endpoint.node]
+    ready = [endpoint for endpoint in placed if endpoint.ready]
+    leaving = [end for end in placed if not end.ready and end.serving and end.terminating]
+    for group in (ready, leaving):
+        for out in (False, True):
+            chosen = tuple(end for end in group if (end.node in excluded) is out)
+            if chosen:
+                yield chosen
+
+
+def _age(obj: Mapping[str, Any]) -> tuple[int, str]:
+    """Return a sort key, older slices first; two of the same age do not change their order."""
+    meta = obj["metadata"]
+    return (int(meta.get("resourceVersion") or 0), meta.get("name") or "")
 
 
 def _order(address: Address) -> tuple[int, int]:
@@ -66,42 +111,49 @@ def _order(address: Address) -> tuple[int, int]:
 
 
 def _ports(obj: Mapping[str, Any]) -> tuple[tuple[str, str, int], ...]:
-    return tuple(
-        sorted(
-            (port.get("name") or "", port.get("protocol") or "TCP", int(port["port"]))
-            for port in obj.get("ports") or ()
-            if port.get("port") is not None
-        )
+    return _each_once(
+        (port.get("name") or "", port.get("protocol") or "TCP", int(port["port"]))
+        for port in obj.get("ports") or ()
+        if port.get("port")
     )
 
 
-def _endpoint(entry: Mapping[str, Any], ports: tuple[tuple[str, str, int], ...]) -> Endpoint:
+def _each_once(ports: Iterable[tuple[str, str, int]]) -> tuple[tuple[str, str, int], ...]:
+    """Return ports sorted, one number for each name and protocol: the last one."""
+    numbers = {port[:2]: port[2] for port in ports}
+    return tuple(sorted((*key, number) for key, number in numbers.items()))
+
+
+def _endpoint(entry: Mapping[str, Any], ports: tuple[tuple[str, str, int], ...]) -> Endpoint | None:
     conditions = entry.get("conditions") or {}
-    ready = conditions.get("ready")
-    serving = conditions.get("serving")
-    return Endpoint(
+    try:
         # The first address is the endpoint; the API keeps further ones for history's sake.
-        address=ipaddress.ip_address(entry["addresses"][0]),
+        address = ipaddress.ip_address(entry["addresses"][0])
+    except (ValueError, IndexError):
+        return None  # one that a careless hand made must not cost the others
+    return Endpoint(
+        address=address,
         node=entry.get("nodeName") or "",
-        ready=ready is not False,
-        serving=serving is not False if serving is not None else ready is not False,
+        # Not said is true, true, false: the API's own words.
+        ready=conditions.get("ready") is not False,
+        serving=conditions.get("serving") is not False,
         terminating=bool(conditions.get("terminating")),
         ports=ports,
     )
 
 
-def _join(one: Endpoint, other: Endpoint) -> Endpoint:
-    better, worse = sorted((one, other), key=_badness)
-    ports = tuple(sorted({*better.ports, *worse.ports}))
+def _join(older: Endpoint, newer: Endpoint) -> Endpoint:
+    better, worse = sorted((newer, older), key=_badness)
     return Endpoint(
         better.address,
         better.node or worse.node,
         better.ready,
         better.serving,
         better.terminating,
-        ports,
+        _each_once((*older.ports, *newer.ports)),
     )
 
 
 def _badness(endpoint: Endpoint) -> tuple[bool, bool, bool]:
-    return (not endpoint.ready, not endpoint.serving, endpoint.terminating)
+    # Of two pods with one address the terminating one is the former.
+    return (not endpoint.ready, endpoint.terminating, not endpoint.serving)

@@ -3,29 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from lbctl.model.selector import Requirement
 from lbctl.settings import LbctlSettings
-
-
-@dataclass(frozen=True, slots=True)
-class Requirement:
-    """One requirement of a Kubernetes label selector."""
-
-    key: str
-    operator: str
-    """In, NotIn, Exists or DoesNotExist."""
-    values: frozenset[str] = frozenset()
-
-    def holds(self, labels: Mapping[str, str]) -> bool:
-        """Tell whether labels meet it; as in Kubernetes, NotIn holds where the key is absent."""
-        match self.operator:
-            case "In":
-                return labels.get(self.key) in self.values
-            case "NotIn":
-                return labels.get(self.key) not in self.values
-            case "Exists":
-                return self.key in labels
-            case _:
-                return self.key not in labels
 
 
 @dataclass(frozen=True, slots=True)

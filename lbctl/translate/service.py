@@ -4,15 +4,24 @@ Source: Kubernetes `v1.Service`, KEP-1959 (loadBalancerClass), KEP-980 (finalize
 """
 
 import ipaddress
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from lbctl.model.reasons import ConditionType, Reason, Refused
+from lbctl.model.sharing import Sharing
 from lbctl.model.virtual_service import Address, Policy
+from lbctl.translate import annotations, source_ranges, wishes
 
 FINALIZER = "service.kubernetes.io/load-balancer-cleanup"
-ADDRESSES_ANNOTATION = "lbctl.io/load-balancer-ips"
+CARRIED = frozenset({"TCP", "UDP"})
+"""Protocols that every backend carries.
+
+Not SCTP: the userspace datapath of Open vSwitch 3.1 translates addresses and no ports of it, and
+takes all associations between two addresses for one (measured).
+"""
+NOT_SERVED = f"lbctl.io/{Reason.PROTOCOL_NOT_SERVED.value}"
+"""Error of a port, in the form that `v1.PortStatus` asks of anything but Kubernetes itself."""
 OURS = tuple(kind.value for kind in ConditionType)
 
 
@@ -31,6 +40,21 @@ class ServicePort:
     name: str
     protocol: str
     port: int
+
+    @property
+    def carried(self) -> bool:
+        """Tell whether backends carry its protocol."""
+        return self.protocol in CARRIED
+
+
+@dataclass(frozen=True, slots=True)
+class PortError:
+    """A port in `status.loadBalancer.ingress[].ports`, which says why it does not work."""
+
+    port: int
+    protocol: str
+    error: str
+    """`<domain>/<CamelCase>`; empty: the port works."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,18 +84,55 @@ class ServiceFacts:
     finalized: bool
     families: tuple[int, ...]
     """4 and 6 in the Service's order; the first is the primary one."""
+    requires_both: bool
+    """ipFamilyPolicy RequireDualStack."""
     ports: tuple[ServicePort, ...]
     policy: Policy
     wanted: Mapping[int, Address] | Refused
-    """Addresses asked for, by family; a refusal when the text does not parse."""
+    """Addresses asked for, by family; a refusal when a wish does not parse, or two disagree."""
+    pool_wanted: str
+    """Pool asked for; empty: any."""
+    sharing: Sharing | None
     ingress: tuple[Address, ...]
+    shown_port_errors: tuple[PortError, ...]
+    """What the status says about ports now; empty: nothing."""
     conditions: tuple[ShownCondition, ...]
     """Ours only."""
+    labels: Mapping[str, str]
+    selector: tuple[tuple[str, str], ...]
+    """(key, value), sorted."""
+    created: str
+    """creationTimestamp."""
+    strange: tuple[str, ...]
+    """Annotations with our prefix that mean nothing."""
+    range_faults: tuple[str, ...]
+    """Source ranges that do not parse, which let nobody in."""
 
     @property
     def touched(self) -> bool:
         """Tell whether the Service carries marks of ours."""
         return bool(self.conditions)
+
+    @property
+    def selects(self) -> bool:
+        """Tell whether Kubernetes makes its EndpointSlices; else somebody does by hand."""
+        return bool(self.selector)
+
+    @property
+    def port_errors(self) -> tuple[PortError, ...]:
+        """Return what the status should say: nothing, or every port when one can't be served."""
+        if all(port.carried for port in self.ports):
+            return ()
+        return tuple(
+            PortError(port.port, port.protocol, "" if port.carried else NOT_SERVED)
+            for port in self.ports
+        )
+
+    @property
+    def waiting_since(self) -> str:
+        """Return since when it has been without an address that it should have; empty: it has."""
+        kind = ConditionType.ADDRESS_ALLOCATED.value
+        return next((e.since for e in self.conditions if e.type == kind and not e.true), "")
 
 
 def translate_service(
@@ -82,6 +143,10 @@ def translate_service(
     status = obj.get("status") or {}
     load_balancer = spec.get("type") == "LoadBalancer"
     families = tuple(int(family[-1]) for family in spec.get("ipFamilies") or ("IPv4",))
+    notes: Mapping[str, str] = meta.get("annotations") or {}
+    wished = wishes.read_wishes(notes, spec, families)
+    ranges = source_ranges.read_source_ranges(notes, spec)
+    balancer = status.get("loadBalancer") or {}
     return ServiceFacts(
         namespace=meta["namespace"],
         name=meta["name"],
@@ -92,14 +157,23 @@ def translate_service(
         deleting="deletionTimestamp" in meta,
         finalized=FINALIZER in (meta.get("finalizers") or ()),
         families=families,
+        requires_both=spec.get("ipFamilyPolicy") == "RequireDualStack",
         ports=tuple(
             ServicePort(port.get("name") or "", port.get("protocol") or "TCP", port["port"])
             for port in spec.get("ports") or ()
         ),
-        policy=_policy(spec),
-        wanted=_wanted(meta, spec, families),
-        ingress=tuple(_addresses(status.get("loadBalancer") or {})),
+        policy=_policy(spec, ranges.texts),
+        wanted=wished.addresses,
+        pool_wanted=wished.pool,
+        sharing=wished.sharing,
+        ingress=tuple(_addresses(balancer)),
+        shown_port_errors=_port_errors(balancer),
         conditions=tuple(_conditions(status)),
+        labels=meta.get("labels") or {},
+        selector=tuple(sorted((spec.get("selector") or {}).items())),
+        created=meta.get("creationTimestamp") or "",
+        strange=annotations.unknown(notes),
+        range_faults=ranges.faults,
     )
 
 
@@ -109,43 +183,29 @@ def _class_is_ours(found: str | None, ownership: Ownership) -> bool:
     return found == ownership.load_balancer_class
 
 
-def _policy(spec: Mapping[str, Any]) -> Policy:
+def _policy(spec: Mapping[str, Any], ranges: tuple[str, ...]) -> Policy:
     affinity = (spec.get("sessionAffinityConfig") or {}).get("clientIP") or {}
     return Policy(
         external_traffic_policy=spec.get("externalTrafficPolicy") or "Cluster",
         session_affinity=spec.get("sessionAffinity") or "None",
         session_affinity_timeout_s=affinity.get("timeoutSeconds") or 0,
-        source_ranges=tuple(spec.get("loadBalancerSourceRanges") or ()),
+        source_ranges=ranges,
     )
-
-
-def _wanted(
-    meta: Mapping[str, Any], spec: Mapping[str, Any], families: tuple[int, ...]
-) -> Mapping[int, Address] | Refused:
-    annotation = (meta.get("annotations") or {}).get(ADDRESSES_ANNOTATION)
-    field = f"annotation {ADDRESSES_ANNOTATION}" if annotation else "spec.loadBalancerIP"
-    text = annotation or spec.get("loadBalancerIP") or ""
-    wanted: dict[int, Address] = {}
-    for part in filter(None, (part.strip() for part in text.split(","))):
-        try:
-            address = ipaddress.ip_address(part)
-        except ValueError:
-            return Refused(Reason.ADDRESS_MALFORMED, f"{field}: {part!r} is not an IP address")
-        if address.version not in families:
-            shown = " and ".join(f"IPv{family}" for family in families)
-            return Refused(
-                Reason.ADDRESS_WRONG_FAMILY, f"{field}: {part}, but the Service is {shown}"
-            )
-        if address.version in wanted:
-            return Refused(Reason.ADDRESS_MALFORMED, f"{field}: two IPv{address.version} addresses")
-        wanted[address.version] = address
-    return wanted
 
 
 def _addresses(load_balancer: Mapping[str, Any]) -> Iterable[Address]:
     for entry in load_balancer.get("ingress") or ():
         if "ip" in entry:
             yield ipaddress.ip_address(entry["ip"])
+
+
+def _port_errors(load_balancer: Mapping[str, Any]) -> tuple[PortError, ...]:
+    """Return what the first address says; we write the same to each."""
+    ingress: Sequence[Mapping[str, Any]] = load_balancer.get("ingress") or ({},)
+    return tuple(
+        PortError(entry["port"], entry["protocol"], entry.get("error") or "")
+        for entry in ingress[0].get("ports") or ()
+    )
 
 
 def _conditions(status: Mapping[str, Any]) -> Iterable[ShownCondition]:

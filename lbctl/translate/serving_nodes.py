@@ -19,6 +19,8 @@ class AgentState:
     """The same of EndpointSlices."""
     exceptions: Mapping[str, str]
     """Keys that could not be programmed → `<reason>: <message>`."""
+    excluded: str = ""
+    """Why the node is to get no new connections while others can; empty: it may get them."""
 
     def has(self, key: str, decision: int, slices: int) -> bool:
         """Tell whether a decision and the slices it stands on are programmed."""
@@ -38,4 +40,5 @@ def parse_agent(obj: Mapping[str, Any], *, live: bool) -> AgentState:
             entry["key"]: f"{entry['reason']}: {entry.get('message', '')}".rstrip(": ")
             for entry in status.get("exceptions") or ()
         },
+        excluded=spec.get("excluded") or "",
     )

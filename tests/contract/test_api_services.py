@@ -25,6 +25,29 @@ def test_a_finalizer_is_added_to_those_of_others(ask: Ask, name: str) -> None:
     ask(body)
 
 
+def test_the_status_endpoint_takes_a_finalizer_with_the_status_and_no_spec(
+    ask: Ask, name: str
+) -> None:
+    async def body(api: Client) -> None:
+        obj = service(name)
+        obj["metadata"]["finalizers"] = ["example.org/other"]
+        made = await api.create(SERVICES, obj, "default")
+        ingress = [{"ip": "192.0.2.1", "ipMode": "VIP"}]
+        patch = {
+            "metadata": {"finalizers": [FINALIZER], "resourceVersion": str(version(made))},
+            "spec": {"sessionAffinity": "ClientIP"},
+            "status": {"loadBalancer": {"ingress": ingress}},
+        }
+        after = await patched(api, name, patch, "status")
+        assert sorted(after["metadata"]["finalizers"]) == sorted([FINALIZER, "example.org/other"])
+        assert after["status"]["loadBalancer"]["ingress"] == ingress
+        assert after["spec"] == made["spec"]
+        with pytest.raises(errors.Conflict):
+            await patched(api, name, patch, "status")
+
+    ask(body)
+
+
 def condition(kind: str, status: str, **extra: str) -> Json:
     since = "2026-11-21T12:00:00Z"
     base = {"type": kind, "status": status, "reason": "R", "message": "m"}

@@ -44,19 +44,6 @@ SAMPLES: dict[tuple[str, ...], object] = {
     ("ControllerSettings", "tenantName"): "blue",
     ("ControllerSettings", "serviceEngineGroupName"): "group",
     ("ControllerSettings", "vrfName"): "blue",
-    ("addressPools",): [
-        {
-            "name": "main",
-            "addresses": ["198.51.100.0/24"],
-            "staticAddresses": ["203.0.113.0/28"],
-            "reserved": ["198.51.100.1/32"],
-            "priority": 7,
-            "autoAssign": False,
-            "avoidBuggyIPs": True,
-            "reuseDelaySeconds": 60,
-            "serves": {"namespaceSelectors": [{"matchLabels": {"tier": "edge"}}]},
-        }
-    ],
     ("nameservice", "subdomains"): ["lb.example.net"],
     ("nameservice", "nsAddresses"): ["192.0.2.53"],
     ("nameservice", "soa", "mname"): "ns.example.com",

@@ -50,8 +50,8 @@ def is_shown(obj: Json | None) -> bool:
     return bool(obj and obj["status"].get("loadBalancer", {}).get("ingress"))
 
 
-def state_is(state: str) -> True_:
-    return lambda obj: bool(obj and (obj.get("status") or {}).get("state") == state)
+def has_members(members: str) -> True_:
+    return lambda obj: bool(obj and (obj.get("status") or {}).get("members") == members)
 
 
 @contextlib.asynccontextmanager
@@ -65,7 +65,9 @@ async def slices(api: Client, name: str) -> None:
     body = {
         "metadata": {"name": f"{name}-abc", "labels": {"kubernetes.io/service-name": name}},
         "addressType": "IPv4",
-        "endpoints": [{"addresses": ["10.244.1.1"], "conditions": {"ready": True}}],
+        "endpoints": [
+            {"addresses": ["10.244.1.1"], "nodeName": "node-1", "conditions": {"ready": True}}
+        ],
         "ports": [{"name": "", "port": 8080, "protocol": "TCP"}],
     }
     await api.create(resources.ENDPOINT_SLICES, body, "default")
@@ -81,12 +83,12 @@ def test_a_service_is_born_served_and_gone_without_a_trace(real_api: Path, name:
             assert FINALIZER in service["metadata"]["finalizers"]
             (ingress,) = service["status"]["loadBalancer"]["ingress"]
             decision = await until(
-                api, resources.L4_VIRTUAL_SERVICES, f"default.{name}", state_is("Down")
+                api, resources.L4_VIRTUAL_SERVICES, f"default.{name}", has_members("1/1")
             )
             assert decision is not None
             assert decision["spec"]["vips"][0]["address"] == ingress["ip"]
             assert decision["spec"]["names"][0]["published"] is True
-            assert decision["status"]["members"] == "1/1"
+            assert decision["status"]["state"] == "Down"
             allocation = decision["spec"]["vips"][0]["allocation"]["name"]
             await api.delete(resources.SERVICES, name, "default")
             await until(api, resources.SERVICES, name, lambda obj: obj is None)
@@ -136,3 +138,48 @@ def test_an_address_that_cannot_be_had_is_told(real_api: Path, name: str) -> Non
             ]
 
     event_loops.run(body())
+
+
+def test_another_address_takes_over_in_place(real_api: Path, name: str) -> None:
+    def shows(address: str) -> True_:
+        ingress = [{"ip": address, "ipMode": "VIP"}]
+        return lambda obj: bool(obj and obj["status"]["loadBalancer"].get("ingress") == ingress)
+
+    async def body() -> None:
+        async with controlled(real_api) as api:
+            await slices(api, name)
+            obj = api_builders.service(name, loadBalancerIP="198.51.100.201")
+            await api.create(resources.SERVICES, obj, "default")
+            await until(api, resources.SERVICES, name, shows("198.51.100.201"))
+            listed = await api.list(resources.L4_VIRTUAL_SERVICES)
+            patch = {"spec": {"loadBalancerIP": "198.51.100.202"}}
+            await api.patch(resources.SERVICES, name, patch, "default")
+            await until(api, resources.SERVICES, name, shows("198.51.100.202"))
+            stages = await stages_since(api, f"default.{name}", listed.resource_version)
+            assert stages == [
+                [("198.51.100.201", "Current", False), ("198.51.100.202", "Incoming", False)],
+                [("198.51.100.202", "Current", False), ("198.51.100.201", "Outgoing", True)],
+                [("198.51.100.202", "Current", False)],
+            ]
+            with pytest.raises(errors.NotFound):
+                while True:
+                    await api.get(resources.IP_ALLOCATIONS, "ip-198-51-100-201")
+
+    event_loops.run(body())
+
+
+async def stages_since(api: Client, name: str, version: str) -> list[list[tuple[str, str, bool]]]:
+    """Return the addresses that a decision had, one after another, until it has one again."""
+    found: list[list[tuple[str, str, bool]]] = []
+    watch = api.watch(resources.L4_VIRTUAL_SERVICES, version)
+    async with contextlib.aclosing(watch) as changes:
+        async for event in changes:
+            if event.type == "BOOKMARK" or event.object["metadata"]["name"] != name:
+                continue
+            vips = event.object["spec"]["vips"]
+            now = [(vip["address"], vip["role"], "drainStart" in vip) for vip in vips]
+            if now not in found and now != [("198.51.100.201", "Current", False)]:
+                found.append(now)
+            if now == [("198.51.100.202", "Current", False)]:
+                return found
+    raise AssertionError("the watch ended")

@@ -45,6 +45,7 @@ KNOWN = (
     Rules(resources.LEASES, status=False, generation=False, unconditional=False),
     Rules(resources.L4_VIRTUAL_SERVICES, True, True, unconditional=False, strategic=False),
     Rules(resources.IP_ALLOCATIONS, False, True, unconditional=False, strategic=False),
+    Rules(resources.ADDRESS_POOLS, True, True, unconditional=False, strategic=False),
     Rules(resources.SERVING_NODES, True, True, unconditional=False, strategic=False),
     Rules(resources.FABRICS, True, True, unconditional=False, strategic=False),
     Rules(resources.PODS, status=True, generation=True, unconditional=True),
@@ -219,11 +220,25 @@ def _valid_name(meta: Json) -> str:
 
 
 def _replaced(rules: Rules, old: Json, new: Json, sub: str) -> Json:
-    """Return what is kept of a new state: each endpoint writes only its own part."""
+    """Return what is kept of a new state: each endpoint writes only its own part.
+
+    The status endpoint of built-in types takes metadata as well, that of custom ones does not.
+    """
     if sub == "status":
-        kept = {**old, "status": new.get("status", {})}
+        meta = _metadata(old, new) if rules.strategic else old["metadata"]
+        kept = {**old, "metadata": meta, "status": new.get("status", {})}
         return _checked(rules, kept)
-    meta = {**old["metadata"], **(new.get("metadata") or {})}
+    kept = {**new, "metadata": _metadata(old, new)}
+    if rules.status:
+        kept.pop("status", None)
+        if "status" in old:
+            kept["status"] = old["status"]
+    return _completed(rules, kept)
+
+
+def _metadata(old: Json, new: Json) -> Json:
+    """Return what is kept of new metadata."""
+    meta: Json = {**old["metadata"], **(new.get("metadata") or {})}
     for key in ("uid", "creationTimestamp", "deletionTimestamp", "generation", "resourceVersion"):
         meta.pop(key, None)
         if key in old["metadata"]:
@@ -231,12 +246,7 @@ def _replaced(rules: Rules, old: Json, new: Json, sub: str) -> Json:
     for key in ("finalizers", "labels", "annotations"):
         if not (new.get("metadata") or {}).get(key):
             meta.pop(key, None)
-    kept = {**new, "metadata": meta}
-    if rules.status:
-        kept.pop("status", None)
-        if "status" in old:
-            kept["status"] = old["status"]
-    return _completed(rules, kept)
+    return meta
 
 
 def _counted(obj: Json) -> Json:

@@ -247,6 +247,6 @@ def test_numbers_of_legs_are_unique_and_stay(
     links = routes.parse_links(
         '[{"ifname":"l","addr_info":[{"local":"172.31.241.1","prefixlen":24,"scope":"global"}]}]'
     )
-    entries = routes.desired({numbers[name]: known[name].legs for name in known}, (), links)
+    entries = routes.ways({numbers[name]: known[name].legs for name in known}, links)
     if len(set(nodes.values())) == len(nodes):
         assert legs.number_legs(known, routes.leg_addresses(entries)) == numbers

@@ -77,8 +77,10 @@ def test_who_is_usable_is_either_ready_or_leaving_but_serving(
 ) -> None:
     known = parse_endpoints(given_slices)
     found: tuple[Endpoint, ...] = usable(known)
-    if any(entry.ready for entry in known):
+    placed = [entry for entry in known if entry.node]
+    assert all(entry.node for entry in found)
+    if any(entry.ready for entry in placed):
         assert all(entry.ready for entry in found)
-        assert len(found) == sum(entry.ready for entry in known)
+        assert len(found) == sum(entry.ready for entry in placed)
     else:
         assert all(entry.serving and entry.terminating for entry in found)

@@ -1,116 +1,125 @@
-"""IPAM against a naive model: no address twice, lowest first, exhaustion exact."""
+"""The real allocator, driven as the controller drives it, against a naive model.
 
-import itertools
+Whatever operators do to pools and users to Services, and however often the controller restarts: no
+address that is held ever changes or is held twice, fences hold both ways, what is reserved is
+never given, and what is given is the lowest that may be.
+"""
+
+import dataclasses
 
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+from hypothesis.stateful import initialize, rule
 
-import builders
-from lbctl.ipam.allocator import AddressRequest, Grant, allocate
-from lbctl.ipam.ledger import Ledger
-from lbctl.ipam.ranges import parse_pool
+from ipam_world import (
+    ADDRESSES,
+    CONSENTS,
+    FAMILIES,
+    NAMES,
+    POOLS,
+    PORTS,
+    SERVICES,
+    TRAFFIC,
+    Cluster,
+    barred,
+    holds,
+)
+from lbctl.ipam.allocator import Grant
+from lbctl.model.pool import AddressPool
 from lbctl.model.reasons import Reason, Refused
 from lbctl.model.virtual_service import Address
 
-# Two ranges overlap and one stands twice: operators write such things.
-POOLS = (
-    parse_pool("first", ["192.0.2.1-192.0.2.3", "2001:db8::1-2001:db8::2"]),
-    parse_pool("second", ["192.0.2.3-192.0.2.5", "192.0.2.0/29"]),
-)
-SERVICES = st.sampled_from([f"uid-{n}" for n in range(6)])
-FAMILIES = st.sampled_from([4, 6])
-WANTED = st.sampled_from(
-    [builders.address(text) for n in range(8) for text in (f"192.0.2.{n}", f"2001:db8::{n}")]
-)
 
+class Addresses(Cluster):
+    """Services that hold addresses alone, while operators change every pool into any other."""
 
-def in_order(family: int) -> list[tuple[Address, str]]:
-    """Return every address of a family in the order it is given, each with its pool."""
-    found: dict[Address, str] = {}
-    for pool in POOLS:
-        for entry in pool.ranges:
-            if entry.family == family:
-                for offset in range(int(entry.last) - int(entry.first) + 1):
-                    found.setdefault(entry.first + offset, pool.name)
-    return list(found.items())
+    @initialize(pools=st.lists(POOLS, max_size=2))
+    def begin(self, pools: list[AddressPool]) -> None:
+        for pool in pools:
+            self.declared[pool.name] = pool
 
+    @rule(service=SERVICES, family=FAMILIES)
+    def ask(self, service: str, family: int) -> None:
+        request = self.request(self.holder(service), family)
+        kept = self.ledger.reserved(request.service, family)
+        lowest = self.naive_lowest(request)
+        found = self.take(request)
+        if isinstance(found, Grant) and not kept:
+            assert found.address == lowest
+        elif isinstance(found, Refused):
+            assert lowest is None
+            assert found.reason in (Reason.NO_POOL, Reason.POOL_EXHAUSTED)
 
-class Addresses(RuleBasedStateMachine):
-    """Services ask for addresses and give them back; the naive model is a dictionary."""
+    @rule(service=SERVICES, wanted=ADDRESSES)
+    def ask_for(self, service: str, wanted: Address) -> None:
+        request = self.request(self.holder(service), wanted.version, wanted=wanted)
+        before = self.stored.get(wanted)
+        pool = next((pool for pool in self.pools if holds(pool, wanted)), None)
+        found = self.take(request)
+        may = (
+            pool is not None
+            and pool.name in self.naive_serving(request.subject)
+            and not barred(pool, wanted)
+            and (before is None or (before.reserved_for == service and not before.holders))
+        )
+        if found is not None:
+            assert isinstance(found, Grant) is may
+            assert isinstance(found, Refused) or found.address == wanted
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.ledger = Ledger()
-        self.held: dict[Address, str] = {}
+    @rule(service=SERVICES, shown=ADDRESSES)
+    def adopt(self, service: str, shown: Address) -> None:
+        self.take(self.request(self.holder(service), shown.version, shown=shown))
 
-    def take(self, request: AddressRequest) -> Grant | Refused:
-        found = allocate(request, POOLS, self.ledger)
-        assert found == allocate(request, POOLS, self.ledger)
+    @rule(service=SERVICES, family=FAMILIES, pool=NAMES)
+    def ask_a_pool(self, service: str, family: int, pool: str) -> None:
+        request = self.request(self.holder(service), family, pool_wanted=pool)
+        found = self.take(request)
         if isinstance(found, Grant):
-            assert self.held.get(found.address, request.holder) == request.holder
-            self.ledger.bind(found.address, request.holder)
-            self.held[found.address] = request.holder
-        return found
+            assert found.pool == pool
 
-    def lowest_free(self, family: int) -> tuple[Address, str] | None:
-        free = (entry for entry in in_order(family) if entry[0] not in self.held)
-        return next(free, None)
+    @rule(pool=POOLS)
+    def declare(self, pool: AddressPool) -> None:
+        """Make, widen, shrink, split, fence or reorder a pool: any pool becomes any other."""
+        self.declared[pool.name] = pool
 
-    @rule(holder=SERVICES, family=FAMILIES)
-    def ask(self, holder: str, family: int) -> None:
-        lowest = self.lowest_free(family)
-        found = self.take(AddressRequest(holder, family))
-        if lowest is None:
-            assert isinstance(found, Refused)
-            assert found.reason is Reason.POOL_EXHAUSTED
-        else:
-            assert found == Grant(*lowest)
+    @rule(name=NAMES)
+    def undeclare(self, name: str) -> None:
+        self.declared.pop(name, None)
 
-    @rule(holder=SERVICES, wanted=WANTED)
-    def ask_for(self, holder: str, wanted: Address) -> None:
-        pool = dict(in_order(wanted.version)).get(wanted)
-        before = self.held.get(wanted)
-        found = self.take(AddressRequest(holder, wanted.version, wanted=wanted))
-        if pool is None:
-            assert isinstance(found, Refused)
-            assert found.reason is Reason.ADDRESS_NOT_IN_POOL
-        elif before not in (None, holder):
-            assert isinstance(found, Refused)
-            assert found.reason is Reason.ADDRESS_TAKEN
-        else:
-            assert found == Grant(wanted, pool)
-
-    @rule(holder=SERVICES, shown=WANTED)
-    def adopt(self, holder: str, shown: Address) -> None:
-        pool = dict(in_order(shown.version)).get(shown)
-        free = pool is not None and self.held.get(shown, holder) == holder
-        lowest = self.lowest_free(shown.version)
-        found = self.take(AddressRequest(holder, shown.version, shown=shown))
-        if free:
-            assert isinstance(found, Grant)
-            assert found.address == shown
-        elif lowest is not None:
-            assert found == Grant(*lowest)
-        else:
-            assert isinstance(found, Refused)
-
-    @rule(address=WANTED)
-    def give_back(self, address: Address) -> None:
-        self.ledger.release(address)
-        self.held.pop(address, None)
-
-    @rule(address=WANTED, holder=SERVICES)
-    def learn(self, address: Address, holder: str) -> None:
-        # Another writer's IPAllocation shows up: what the API says is so.
-        self.ledger.bind(address, holder)
-        self.held[address] = holder
-
-    @invariant()
-    def the_ledger_says_what_the_model_says(self) -> None:
-        for address, _ in itertools.chain(in_order(4), in_order(6)):
-            assert self.ledger.holder(address) == self.held.get(address, "")
+    @rule(order=st.permutations(["a", "b", "c"]))
+    def shuffle(self, order: list[str]) -> None:
+        self.declared = {name: self.declared[name] for name in order if name in self.declared}
 
 
-Addresses.TestCase.settings = settings(max_examples=50, stateful_step_count=40, deadline=None)
+class Sharers(Cluster):
+    """Services that share the few addresses of one pool which serves everybody."""
+
+    @rule(
+        service=SERVICES,
+        family=FAMILIES,
+        ports=PORTS,
+        consents=CONSENTS,
+        traffic=TRAFFIC,
+        wanted=st.none() | ADDRESSES,
+    )
+    def share(
+        self,
+        service: str,
+        family: int,
+        ports: frozenset[tuple[int, str]],
+        consents: frozenset[str],
+        traffic: str,
+        wanted: Address | None,
+    ) -> None:
+        holder = dataclasses.replace(
+            self.holder(service, ports, traffic=traffic), shares_with=consents
+        )
+        family = wanted.version if wanted else family
+        self.take(self.request(holder, family, sharing_key="web", wanted=wanted))
+
+
+EXAMPLES = settings(max_examples=100, stateful_step_count=40, deadline=None)
+Addresses.TestCase.settings = EXAMPLES
+Sharers.TestCase.settings = EXAMPLES
 TestAddresses = Addresses.TestCase
+TestSharers = Sharers.TestCase

@@ -20,7 +20,7 @@ from lbctl.model.virtual_service import (
 
 LABEL = st.sampled_from(["a", "b", "kuard", "a-b", "x" * 63])
 MOMENT = st.sampled_from(["", "2026-11-21T12:00:00.000000Z"])
-VIPS = st.builds(Vip, st.ip_addresses(), st.sampled_from(VipRole), LABEL, LABEL)
+VIPS = st.builds(Vip, st.ip_addresses(), st.sampled_from(VipRole), LABEL, LABEL, MOMENT)
 LISTENERS = st.builds(
     Listener,
     st.just("") | LABEL,

@@ -8,7 +8,8 @@ def test_every_settings_file_of_the_lab_is_one_that_lbctl_accepts():
 
 
 def test_the_name_servers_address_lies_in_a_pool_of_its_own():
-    pools = dict(settings.Settings.model_validate(values.settings()).pools)
+    tree = settings.Settings.model_validate(values.settings())
+    pools = {pool.name: pool.addresses for pool in tree.pools}
     assert pools["nameserver"] == ("198.19.255.53/32", "2001:2:0:ff::53/128")
     assert pools["default"] == plan.DEFAULT_POOL
 

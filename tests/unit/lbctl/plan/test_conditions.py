@@ -45,21 +45,10 @@ def test_a_family_that_is_refused_makes_it_false_with_the_refusals_words() -> No
 
 
 def test_a_request_that_no_longer_parses_is_told_though_the_address_stays() -> None:
-    view = serving(offers={})
-    broken = builders.facts(builders.finalized(builders.service(loadBalancerIP="x")))
-    found = address_condition(dataclasses.replace(view, service=broken))
+    refused = Refused(Reason.ADDRESS_MALFORMED, "spec.loadBalancerIP: 'x' is not an IP address")
+    found = address_condition(serving(offers={4: refused}))
     assert (found.true, found.reason) == (False, Reason.ADDRESS_MALFORMED)
-
-
-@pytest.mark.parametrize(
-    ("wanted", "reason"),
-    [("192.0.2.1", Reason.ALLOCATED), ("192.0.2.2", Reason.ADDRESS_KEPT)],
-)
-def test_a_service_keeps_its_address_and_says_how_to_move_it(wanted: str, reason: Reason) -> None:
-    moved = builders.facts(builders.finalized(builders.service(loadBalancerIP=wanted)))
-    found = address_condition(dataclasses.replace(serving(offers={}), service=moved))
-    assert found.reason is reason
-    assert ("delete and create" in found.message) is (reason is Reason.ADDRESS_KEPT)
+    assert found.message == f"{refused.detail}; the Service keeps 192.0.2.1"
 
 
 def test_without_a_subdomain_no_name_is_registered() -> None:

@@ -20,6 +20,7 @@ from lbctl.model.reasons import Reason, Refused
 from lbctl.model.virtual_service import Phase, ServiceRef
 from lbctl.plan import conditions, decision, order, readiness, steps
 from lbctl.plan.view import View
+from lbctl.translate.service import ServiceFacts
 
 READY = builders.endpoint_slice(builders.endpoint("10.244.1.1"))
 SICK = builders.endpoint_slice(builders.endpoint("10.244.1.1", ready=False))
@@ -69,8 +70,63 @@ def test_a_new_service_gets_an_address_of_each_family() -> None:
     assert kinds(view) == ["CreateAllocation", "CreateAllocation"]
 
 
-def test_a_service_that_has_an_address_gets_our_finalizer_before_any_decision() -> None:
-    view = builders.view(builders.service(), allocations=(allocation(),))
+def test_where_members_are_the_finalizer_comes_before_any_decision() -> None:
+    view = builders.view(builders.service(), slices=(READY,), allocations=(allocation(),))
+    assert kinds(view) == ["AddFinalizer"]
+
+
+@pytest.mark.parametrize("slices", [(), (SICK,)], ids=["no endpoint", "none ready"])
+def test_where_nobody_has_to_acknowledge_the_finalizer_comes_with_the_address(slices: Any) -> None:
+    view = builders.view(builders.service(), slices=slices, allocations=(allocation(),))
+    (step,) = plan(view).steps
+    assert isinstance(step, steps.WriteServiceStatus)
+    assert step.finalizes
+    assert step.ingress == (builders.address("192.0.2.1"),)
+    after = dataclasses.replace(told(view), service=finalized(told(view)))
+    (decided_,) = plan(after).steps
+    assert isinstance(decided_, steps.WriteDecision)
+    assert not decided_.awaited
+    assert kinds(reported(decided(after))) == []
+
+
+def finalized(view: View) -> ServiceFacts:
+    assert view.service is not None
+    return dataclasses.replace(view.service, finalized=True)
+
+
+def test_a_name_that_is_to_be_published_is_not_told_before_the_decision() -> None:
+    elsewhere = builders.endpoint_slice(builders.endpoint("10.244.1.1"))
+    elsewhere["ports"][0]["name"] = "another"
+    view = builders.view(builders.service(), slices=(elsewhere,), allocations=(allocation(),))
+    assert kinds(view) == ["AddFinalizer"]
+
+
+def test_nothing_is_shown_while_the_first_slice_may_come_in_a_moment() -> None:
+    view = builders.view(builders.service(), allocations=(allocation(),), settling=True)
+    assert kinds(view) == ["AddFinalizer"]
+    settling = serving(settling=True)
+    (step,) = plan(dataclasses.replace(settling, decision=None)).steps
+    assert isinstance(step, steps.WriteDecision)
+    assert step.awaited
+    assert plan(settling).waiting
+    assert all(steps.is_patient(step) for step in plan(settling).steps)
+    (shown_, _) = plan(dataclasses.replace(settling, settling=False)).steps
+    assert isinstance(shown_, steps.WriteServiceStatus)
+    assert shown_.ingress
+    assert not steps.is_patient(shown_)
+
+
+def test_a_decision_with_members_is_waited_for() -> None:
+    view = dataclasses.replace(serving(slices=(READY,)), decision=None)
+    (step,) = plan(view).steps
+    assert isinstance(step, steps.WriteDecision)
+    assert step.awaited
+
+
+def test_a_finalizer_that_somebody_took_away_comes_back() -> None:
+    view = reported(told(serving()))
+    assert view.service is not None
+    view = dataclasses.replace(view, service=dataclasses.replace(view.service, finalized=False))
     assert kinds(view) == ["AddFinalizer"]
 
 
@@ -122,10 +178,24 @@ def test_where_nobody_is_to_be_waited_for_the_status_is_written_at_once() -> Non
 
 def test_where_an_agent_is_to_be_waited_for_the_service_shows_nothing_yet() -> None:
     found = plan(serving(slices=(READY,), agents=(builders.agent(decisions=0),)))
-    (step,) = found.steps
-    assert isinstance(step, steps.WriteDecisionStatus)
-    assert step.status.state == "Pending"
+    service_status, own_status = found.steps
+    assert isinstance(service_status, steps.WriteServiceStatus)
+    assert service_status.ingress == ()
+    assert [entry.reason.value for entry in service_status.conditions][:2] == [
+        "Allocated",
+        "WaitingForAgent",
+    ]
+    assert isinstance(own_status, steps.WriteDecisionStatus)
+    assert own_status.status.state == "Pending"
     assert found.waiting
+    assert all(steps.is_patient(step) for step in found.steps)
+
+
+def test_a_refused_address_is_told_at_once() -> None:
+    refused = Refused(Reason.POOL_EXHAUSTED, "no free IPv4 address in default")
+    (step,) = plan(builders.view(builders.service(), offers={4: refused})).steps
+    assert isinstance(step, steps.WriteServiceStatus)
+    assert not steps.is_patient(step)
 
 
 def test_an_address_once_shown_stays_shown_while_a_change_is_acknowledged() -> None:
@@ -151,9 +221,9 @@ def test_the_end_of_the_names_grace_is_a_time_to_look_again() -> None:
 
 def surplus(**overrides: Any) -> View:
     """Return a view of a Service that gave IPv6 up and whose decision says so already."""
-    view = serving("192.0.2.1", "2001:db8::1", **overrides)
-    service = builders.facts(builders.finalized(builders.service()))
-    return decided(dataclasses.replace(view, service=service, offers={}))
+    view = serving("192.0.2.1", **overrides)
+    both = (allocation("192.0.2.1"), allocation("2001:db8::1"))
+    return dataclasses.replace(view, allocations=both, offers={})
 
 
 def test_the_address_of_a_family_given_up_goes_back_once_nobody_serves_it() -> None:

@@ -38,7 +38,7 @@ CASES = [
     ("Kubernetes version", {"version": (1, 30)}, Level.OK, "1.30"),
     ("Kubernetes version", {"version": (1, 29)}, Level.PROBLEM, "before 1.30"),
     ("Kubernetes version", {"version": (2, 0)}, Level.OK, "2.0"),
-    ("Definitions", {"definitions": ()}, Level.OK, "4 to be made"),
+    ("Definitions", {"definitions": ()}, Level.OK, "5 to be made"),
     ("Definitions", {"definitions": (), "may_define": False}, Level.PROBLEM, "may not create"),
     ("Definitions", {"definitions": (), "may_define": NO_RIGHTS}, Level.WARNING, "403"),
     (
@@ -220,10 +220,11 @@ def test_services_of_other_namespaces_keep_their_addresses(section: Any, level: 
 def test_no_pool_is_a_warning_and_a_bad_one_a_problem() -> None:
     services = (built.service("9.9.9.9"),)
     (none,) = checks.pools(built.facts(services=services), built.settings(), [])
-    (bad,) = checks.cluster(built.READY, built.settings("192.0.2.1-2001:db8::1"))
+    twice = [{"name": name, "addresses": ["192.0.2.1"]} for name in ("a", "b")]
+    (bad,) = checks.cluster(built.READY, built.settings(addressPools=twice))
     assert (none.level, bad.level) == (Level.WARNING, Level.PROBLEM)
     assert "nothing was compared" in none.reason
-    assert "192.0.2.1-2001:db8::1" in bad.reason
+    assert "pool b: 192.0.2.1-192.0.2.1 is in pool a too" in bad.reason
 
 
 DELEGATIONS = [

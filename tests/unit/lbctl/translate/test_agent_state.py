@@ -15,7 +15,7 @@ def test_an_agent_that_has_not_reported_yet_has_programmed_nothing() -> None:
 def test_versions_and_exceptions_are_read() -> None:
     obj = {
         "metadata": {"name": "r"},
-        "spec": {"role": "router"},
+        "spec": {"role": "router", "excluded": "label x"},
         "status": {
             "decisions": "12",
             "slices": "34",
@@ -27,6 +27,7 @@ def test_versions_and_exceptions_are_read() -> None:
     }
     found = parse_agent(obj, live=True)
     assert (found.role, found.decisions, found.slices) == ("router", 12, 34)
+    assert found.excluded == "label x"
     assert found.exceptions == {"default.kuard": "NoLeg: node-1", "default.nginx": "Full"}
 
 

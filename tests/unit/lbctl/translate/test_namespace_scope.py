@@ -2,7 +2,8 @@
 
 import pytest
 
-from lbctl.translate.namespaces import Requirement, Scope
+from lbctl.model.selector import Requirement
+from lbctl.translate.namespaces import Scope
 
 LABELS = {"team": "net", "lb": ""}
 

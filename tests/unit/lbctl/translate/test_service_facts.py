@@ -5,23 +5,16 @@ from typing import Any
 import pytest
 
 import builders
-from lbctl.model.reasons import Reason, Refused
 from lbctl.model.virtual_service import Policy
 from lbctl.translate.service import (
-    ADDRESSES_ANNOTATION,
     Ownership,
+    PortError,
     ServicePort,
     ShownCondition,
     translate_service,
 )
 
 OTHERS = Ownership("lbctl.io/lbctl", default_class=False)
-
-
-def annotated(text: str, **spec: Any) -> dict[str, Any]:
-    obj = builders.service(**spec)
-    obj["metadata"]["annotations"] = {ADDRESSES_ANNOTATION: text}
-    return obj
 
 
 @pytest.mark.parametrize(
@@ -88,58 +81,6 @@ def test_without_a_word_the_policy_is_the_default() -> None:
     assert builders.facts(builders.service()).policy == Policy()
 
 
-@pytest.mark.parametrize(
-    ("obj", "wanted"),
-    [
-        (builders.service(), {}),
-        (builders.service(loadBalancerIP="192.0.2.5"), {4: "192.0.2.5"}),
-        (annotated("192.0.2.6"), {4: "192.0.2.6"}),
-        (annotated("192.0.2.6", loadBalancerIP="192.0.2.5"), {4: "192.0.2.6"}),
-        (
-            annotated(" 192.0.2.6 , 2001:db8::6 ,", ipFamilies=["IPv4", "IPv6"]),
-            {4: "192.0.2.6", 6: "2001:db8::6"},
-        ),
-    ],
-    ids=["nothing", "field", "annotation", "annotation wins", "both families"],
-)
-def test_requested_addresses_are_read_by_family(
-    obj: dict[str, Any], wanted: dict[int, str]
-) -> None:
-    expected = {family: builders.address(text) for family, text in wanted.items()}
-    assert builders.facts(obj).wanted == expected
-
-
-@pytest.mark.parametrize(
-    ("obj", "reason", "detail"),
-    [
-        (
-            builders.service(loadBalancerIP="192.0.2"),
-            Reason.ADDRESS_MALFORMED,
-            "spec.loadBalancerIP: '192.0.2' is not an IP address",
-        ),
-        (
-            annotated("kuard"),
-            Reason.ADDRESS_MALFORMED,
-            "annotation lbctl.io/load-balancer-ips: 'kuard' is not an IP address",
-        ),
-        (
-            annotated("2001:db8::1"),
-            Reason.ADDRESS_WRONG_FAMILY,
-            "annotation lbctl.io/load-balancer-ips: 2001:db8::1, but the Service is IPv4",
-        ),
-        (
-            annotated("192.0.2.1,192.0.2.2"),
-            Reason.ADDRESS_MALFORMED,
-            "annotation lbctl.io/load-balancer-ips: two IPv4 addresses",
-        ),
-    ],
-)
-def test_a_wrong_request_is_refused_naming_the_field(
-    obj: dict[str, Any], reason: Reason, detail: str
-) -> None:
-    assert builders.facts(obj).wanted == Refused(reason, detail)
-
-
 def test_ingress_is_what_carries_an_address() -> None:
     obj = builders.service()
     obj["status"]["loadBalancer"]["ingress"] = [{"ip": "192.0.2.1"}, {"hostname": "x.example"}]
@@ -161,3 +102,54 @@ def test_a_service_without_conditions_of_ours_is_untouched() -> None:
     obj = builders.service()
     obj["status"] = None
     assert not builders.facts(obj).touched
+
+
+def test_what_marks_a_service_apart_is_read() -> None:
+    obj = builders.service(selector={"tier": "web", "app": "kuard"})
+    obj["metadata"] |= {
+        "labels": {"team": "blue"},
+        "creationTimestamp": "2026-11-21T11:00:00Z",
+        "annotations": {"lbctl.io/adress-pool": "public", "lbctl.io/address-pool": "public"},
+    }
+    found = builders.facts(obj)
+    assert found.labels == {"team": "blue"}
+    assert found.selector == (("app", "kuard"), ("tier", "web"))
+    assert found.created == "2026-11-21T11:00:00Z"
+    assert found.pool_wanted == "public"
+    assert found.strange == ("lbctl.io/adress-pool",)
+
+
+def test_a_service_that_says_little_has_little() -> None:
+    found = builders.facts(builders.service())
+    assert (found.labels, found.selector, found.created, found.strange) == ({}, (), "", ())
+    assert (found.pool_wanted, found.sharing, found.range_faults) == ("", None, ())
+
+
+@pytest.mark.parametrize(
+    ("status", "since"), [("False", "2026-11-21T11:30:00Z"), ("True", "")], ids=["waits", "has"]
+)
+def test_a_service_waits_since_it_was_told_that_it_has_no_address(status: str, since: str) -> None:
+    obj = builders.service()
+    obj["status"]["conditions"] = [
+        {"type": "lbctl.io/DataplaneReady", "status": "False", "lastTransitionTime": "other"},
+        {
+            "type": "lbctl.io/AddressAllocated",
+            "status": status,
+            "lastTransitionTime": "2026-11-21T11:30:00Z",
+        },
+    ]
+    assert builders.facts(obj).waiting_since == since
+
+
+def test_errors_of_ports_are_read_from_the_status() -> None:
+    obj = builders.service()
+    ports = [
+        {"port": 80, "protocol": "TCP"},
+        {"port": 9, "protocol": "SCTP", "error": "lbctl.io/ProtocolNotServed"},
+    ]
+    obj["status"]["loadBalancer"]["ingress"] = [{"ip": "192.0.2.1", "ports": ports}]
+    assert builders.facts(obj).shown_port_errors == (
+        PortError(80, "TCP", ""),
+        PortError(9, "SCTP", "lbctl.io/ProtocolNotServed"),
+    )
+    assert builders.facts(builders.service()).shown_port_errors == ()

@@ -3,7 +3,7 @@
 import pytest
 
 import builders
-from lbctl.ipam.ranges import parse_pool, parse_range
+from lbctl.model.pool import parse_block, parse_pool, parse_range
 
 
 @pytest.mark.parametrize(
@@ -56,3 +56,16 @@ def test_a_range_never_holds_the_number_of_another_family() -> None:
 def test_a_pool_keeps_the_order_of_its_ranges() -> None:
     found = parse_pool("p", ["2001:db8::/124", "192.0.2.0/28"])
     assert [entry.family for entry in found.ranges] == [6, 4]
+
+
+@pytest.mark.parametrize(
+    ("text", "first", "last"),
+    [
+        ("192.0.2.0/30", "192.0.2.0", "192.0.2.3"),
+        ("2001:db8::/126", "2001:db8::", "2001:db8::3"),
+        ("192.0.2.1-192.0.2.9", "192.0.2.1", "192.0.2.9"),
+    ],
+)
+def test_a_block_is_all_of_a_cidr(text: str, first: str, last: str) -> None:
+    found = parse_block(text)
+    assert (str(found.first), str(found.last)) == (first, last)

@@ -1,0 +1,121 @@
+"""What AddressPool objects should say: mirrors of the settings, counters of all. Pure."""
+
+import datetime
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from lbctl.ipam.ledger import Ledger
+from lbctl.ipam.pools import FAMILIES, Resolved
+from lbctl.model.reasons import MEANING, Reason, Refused
+from lbctl.plan import times
+from lbctl.translate.pools import FROM_LABEL, FROM_SETTINGS, is_mirror
+
+READY = "Ready"
+Json: TypeAlias = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class CreatePool:
+    """Show a pool of the settings."""
+
+    body: Json
+
+
+@dataclass(frozen=True, slots=True)
+class ReplacePool:
+    """Let a mirror say what the settings say."""
+
+    body: Json
+    """With the resourceVersion that was read."""
+
+
+@dataclass(frozen=True, slots=True)
+class DeletePool:
+    """Take away the mirror of a pool that the settings no longer have."""
+
+    name: str
+    uid: str
+
+
+@dataclass(frozen=True, slots=True)
+class WritePoolStatus:
+    """Write counters and Ready."""
+
+    name: str
+    resource_version: str
+    status: Json
+
+
+PoolStep: TypeAlias = CreatePool | ReplacePool | DeletePool | WritePoolStatus
+
+
+def plan_pools(
+    mirrors: Mapping[str, Json],
+    objects: Iterable[Json],
+    resolved: Resolved,
+    ledger: Ledger,
+    now: datetime.datetime,
+) -> tuple[PoolStep, ...]:
+    """Return what to write; nothing when all objects say what they should.
+
+    `mirrors` are the specs of the settings' pools by name. An object of that name that is no
+    mirror is somebody's: it stays, and its condition says why it gives nothing.
+    """
+    known = {obj["metadata"]["name"]: obj for obj in objects}
+    todo: list[PoolStep] = [
+        CreatePool(_body(name, spec)) for name, spec in mirrors.items() if name not in known
+    ]
+    for name, obj in known.items():
+        step = _mirror_step(obj, mirrors.get(name)) if is_mirror(obj) else None
+        status = _status(obj, resolved, ledger, now)
+        if step is not None:
+            todo.append(step)
+        elif status != obj.get("status"):
+            todo.append(WritePoolStatus(name, obj["metadata"]["resourceVersion"], status))
+    return tuple(todo)
+
+
+def _body(name: str, spec: Json) -> Json:
+    return {"metadata": {"name": name, "labels": {FROM_LABEL: FROM_SETTINGS}}, "spec": spec}
+
+
+def _mirror_step(obj: Json, spec: Json | None) -> PoolStep | None:
+    if spec is None:
+        return DeletePool(obj["metadata"]["name"], obj["metadata"]["uid"])
+    if obj["spec"] != spec:
+        return ReplacePool({**obj, "spec": spec})
+    return None
+
+
+def _status(obj: Json, resolved: Resolved, ledger: Ledger, now: datetime.datetime) -> Json:
+    name, generation = obj["metadata"]["name"], obj["metadata"].get("generation", 0)
+    serves = resolved.pools.named(name) is not None and name not in resolved.refused
+    free = {
+        family: resolved.pools.available(name, family, ledger) if serves else 0
+        for family in FAMILIES
+    }
+    shown = (obj.get("status") or {}).get("conditions") or ()
+    others = [entry for entry in shown if entry["type"] != READY]
+    before: Json = next((entry for entry in shown if entry["type"] == READY), {})
+    verdict = resolved.refused.get(name) or Refused(Reason.POOL_SERVES, MEANING[Reason.POOL_SERVES])
+    ready = _ready(verdict, generation, before, now)
+    return {
+        "observedGeneration": generation,
+        "assigned": {f"ipv{family}": str(ledger.bound(name, family)) for family in FAMILIES},
+        "available": {f"ipv{family}": str(count) for family, count in free.items()},
+        "conditions": [*others, ready],
+    }
+
+
+def _ready(verdict: Refused, generation: int, before: Json, now: datetime.datetime) -> Json:
+    status = str(verdict.reason is Reason.POOL_SERVES)
+    since = before.get("lastTransitionTime") if before.get("status") == status else None
+    return {
+        "type": READY,
+        "status": status,
+        "reason": verdict.reason.value,
+        "message": verdict.detail,
+        "lastTransitionTime": since or times.render_seconds(now),
+        "observedGeneration": generation,
+    }

@@ -1,0 +1,150 @@
+"""AddressPool objects on a real API server, with the controller at work."""
+
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import api_builders
+import controller_bed
+import event_loops
+from lbctl import app
+from lbctl.kube import config, resources
+from lbctl.kube.client import Client
+from lbctl.kube.objects import Json
+from lbctl.settings import AddressPoolSettings
+
+pytestmark = pytest.mark.root
+POOLS = resources.ADDRESS_POOLS
+LISTED = (AddressPoolSettings(name="settings-pool", addresses=("203.0.113.0/30",)),)
+# A class of its own: Services that other tests of this session left behind are not touched.
+CLASS = "example.org/pools"
+SETTINGS = controller_bed.SETTINGS.model_copy(
+    update={
+        "address_pools": LISTED,
+        "l4": controller_bed.SETTINGS.l4.model_copy(
+            update={"default_lb_controller": False, "load_balancer_class": CLASS}
+        ),
+    }
+)
+
+
+@contextlib.asynccontextmanager
+async def controlled(kubeconfig: Path) -> AsyncIterator[Client]:
+    program = app.run_controller(SETTINGS, kubeconfig)
+    async with Client(config.load(kubeconfig)) as api, event_loops.running(program):
+        yield api
+
+
+async def until(
+    api: Client, resource: resources.Resource, name: str, true: Callable[[Json], bool]
+) -> Json:
+    """Wait until something holds for an object; return it."""
+    namespace = "default" if resource.namespaced else None
+    listed = await api.list(resource, namespace)
+    for obj in listed.items:
+        if obj["metadata"]["name"] == name and true(obj):
+            return obj
+    watch = api.watch(resource, listed.resource_version, namespace)
+    async with contextlib.aclosing(watch) as changes:  # type: ignore[type-var]
+        async for event in changes:
+            found = event.object
+            if event.type != "BOOKMARK" and found["metadata"]["name"] == name and true(found):
+                return found
+    raise AssertionError("the watch ended")
+
+
+def is_ready(status: str, reason: str) -> Callable[[Json], bool]:
+    def true(obj: Json) -> bool:
+        conditions = (obj.get("status") or {}).get("conditions") or ()
+        return [(entry["status"], entry["reason"]) for entry in conditions] == [(status, reason)]
+
+    return true
+
+
+def counts(assigned: str, available: str) -> Callable[[Json], bool]:
+    def true(obj: Json) -> bool:
+        status = obj.get("status") or {}
+        found = [status.get(key, {}).get("ipv4") for key in ("assigned", "available")]
+        return found == [assigned, available]
+
+    return true
+
+
+def shows(*addresses: str) -> Callable[[Json], bool]:
+    def true(obj: Json) -> bool:
+        ingress = (obj["status"].get("loadBalancer") or {}).get("ingress") or ()
+        return [entry["ip"] for entry in ingress] == list(addresses)
+
+    return true
+
+
+def refused(reason: str) -> Callable[[Json], bool]:
+    def true(obj: Json) -> bool:
+        conditions = obj["status"].get("conditions") or ()
+        return any(entry["reason"] == reason for entry in conditions)
+
+    return true
+
+
+async def declare(api: Client, name: str, *addresses: str, **spec: Any) -> None:
+    body = {"metadata": {"name": name}, "spec": {"addresses": list(addresses), **spec}}
+    await api.create(POOLS, body)
+
+
+async def create(api: Client, name: str, **spec: Any) -> None:
+    obj = api_builders.service(name, loadBalancerClass=CLASS, **spec)
+    await api.create(resources.SERVICES, obj, "default")
+
+
+def test_pools_of_settings_are_mirrored_and_of_objects_judged(real_api: Path, name: str) -> None:
+    async def body() -> None:
+        async with controlled(real_api) as api:
+            mirror = await until(api, POOLS, "settings-pool", is_ready("True", "Serves"))
+            assert mirror["metadata"]["labels"] == {"lbctl.io/from": "settings"}
+            assert counts("0", "2")(mirror)
+            await declare(api, f"{name}-twice", "203.0.113.2-203.0.113.9")
+            await until(api, POOLS, f"{name}-twice", is_ready("False", "Overlaps"))
+            await declare(api, f"{name}-back", "198.19.9.9-198.19.9.1")
+            await until(api, POOLS, f"{name}-back", is_ready("False", "Malformed"))
+            patch = {"spec": {"addresses": ["198.19.9.1-198.19.9.9"]}}
+            await api.patch(POOLS, f"{name}-back", patch)
+            await until(api, POOLS, f"{name}-back", is_ready("True", "Serves"))
+            for made in ("twice", "back"):
+                await api.delete(POOLS, f"{name}-{made}")
+
+    event_loops.run(body())
+
+
+def test_a_pool_that_changes_moves_nobody_and_helps_who_waits(real_api: Path, name: str) -> None:
+    async def body() -> None:
+        one, two = f"{name}-one", f"{name}-two"
+        async with controlled(real_api) as api:
+            await declare(api, name, "198.19.7.1-198.19.7.1", autoAssign=False)
+            wanted = {"annotations": {"lbctl.io/address-pool": name}}
+            for service in (one, two):
+                obj = api_builders.service(service, loadBalancerClass=CLASS)
+                obj["metadata"] |= wanted
+                await api.create(resources.SERVICES, obj, "default")
+                if service == one:
+                    await until(api, resources.SERVICES, one, shows("198.19.7.1"))
+            await until(api, resources.SERVICES, two, refused("PoolExhausted"))
+            await until(api, POOLS, name, counts("1", "0"))
+            await api.patch(POOLS, name, {"spec": {"addresses": ["198.19.7.5-198.19.7.6"]}})
+            await until(api, resources.SERVICES, two, shows("198.19.7.5"))
+            await until(api, resources.SERVICES, one, shows("198.19.7.1"))
+            await until(api, POOLS, name, counts("2", "1"))
+            await api.delete(POOLS, name)
+        # A controller that comes up without the pool lets everybody keep what he has.
+        async with controlled(real_api) as api:
+            await create(api, f"{name}-other")
+            await until(api, resources.SERVICES, f"{name}-other", shows("203.0.113.1"))
+            await until(api, resources.SERVICES, one, shows("198.19.7.1"))
+            await until(api, resources.SERVICES, two, shows("198.19.7.5"))
+            for service in (one, two, f"{name}-other"):
+                await api.delete(resources.SERVICES, service, "default")
+            await until(api, POOLS, "settings-pool", counts("0", "2"))
+
+    event_loops.run(body())

@@ -1,0 +1,133 @@
+"""What is to be written to AddressPool objects."""
+
+import datetime
+from typing import Any
+
+import builders
+import ipam_builders as ipam
+from lbctl.ipam.ledger import Ledger
+from lbctl.ipam.pools import resolve
+from lbctl.plan import pools
+from lbctl.plan.pools import CreatePool, DeletePool, PoolStep, ReplacePool, WritePoolStatus
+from lbctl.settings import AddressPoolSettings
+from lbctl.translate.pools import configured_pools, is_mirror, mirrors, translate_pool
+
+SETTINGS = (AddressPoolSettings(name="default", addresses=("192.0.2.0/28",)),)
+MIRRORS = mirrors(SETTINGS)
+LATER = builders.NOW + datetime.timedelta(minutes=1)
+
+
+def obj(name: str, *addresses: str, labels: dict[str, str] | None = None, **spec: Any) -> Any:
+    meta: dict[str, Any] = {"name": name, "uid": f"uid-{name}", "resourceVersion": "7"}
+    meta |= {"generation": 3, "labels": labels or {}}
+    return {"metadata": meta, "spec": {"addresses": list(addresses), **spec}}
+
+
+def mirror(name: str = "default") -> Any:
+    labels = {"lbctl.io/from": "settings"}
+    return {**obj(name, labels=labels), "spec": MIRRORS["default"]}
+
+
+def planned(
+    *objects: Any, ledger: Ledger | None = None, now: datetime.datetime = builders.NOW
+) -> tuple[PoolStep, ...]:
+    declared = [translate_pool(entry) for entry in objects if not is_mirror(entry)]
+    found = resolve(configured_pools(SETTINGS), declared)
+    return pools.plan_pools(MIRRORS, objects, found, ledger or Ledger(), now)
+
+
+def status_of(entry: Any, *more: Any, ledger: Ledger | None = None) -> dict[str, Any]:
+    found = [
+        step.status
+        for step in planned(*more, entry, ledger=ledger)
+        if isinstance(step, WritePoolStatus) and step.name == entry["metadata"]["name"]
+    ]
+    assert len(found) == 1
+    return found[0]
+
+
+def written(entry: Any, *more: Any, ledger: Ledger | None = None) -> Any:
+    return {**entry, "status": status_of(entry, *more, ledger=ledger)}
+
+
+def ready(status: dict[str, Any]) -> tuple[str, str, str]:
+    (found,) = (entry for entry in status["conditions"] if entry["type"] == "Ready")
+    return found["status"], found["reason"], found["message"]
+
+
+def test_a_pool_of_the_settings_is_shown_as_an_object() -> None:
+    (step,) = planned()
+    assert isinstance(step, CreatePool)
+    assert step.body["metadata"] == {
+        "name": "default",
+        "labels": {"lbctl.io/from": "settings"},
+    }
+    assert step.body["spec"]["addresses"] == ["192.0.2.0/28"]
+    assert step.body["spec"]["priority"] == 100
+
+
+def test_when_all_is_said_nothing_is_written() -> None:
+    more = obj("more", "198.51.100.0/28")
+    assert planned(written(mirror(), more), written(more, mirror()), now=LATER) == ()
+
+
+def test_a_mirror_that_was_edited_is_put_right() -> None:
+    edited = mirror()
+    edited["spec"] = {**edited["spec"], "autoAssign": False}
+    assert planned(edited) == (ReplacePool(mirror()),)
+
+
+def test_a_mirror_of_a_pool_that_is_gone_is_taken_away_and_other_objects_stay() -> None:
+    own = written(obj("own", "198.51.100.0/28"), written(mirror()))
+    assert planned(written(mirror()), mirror("old"), own) == (DeletePool("old", "uid-old"),)
+
+
+def test_somebodys_object_of_a_pools_name_stays_and_gives_nothing() -> None:
+    found = status_of(obj("default", "198.51.100.0/28"))
+    assert ready(found) == ("False", "NameTaken", "the settings have a pool called default")
+
+
+def test_an_object_that_gives_says_so_and_counts() -> None:
+    ledger = Ledger(
+        [
+            ipam.bound("198.51.100.1", "a", pool="more"),
+            ipam.bound("203.0.113.9", "b", pool="more"),  # from before the pool was shrunk
+            ipam.reserved("198.51.100.2", "default/c"),
+        ]
+    )
+    found = status_of(obj("more", "198.51.100.0/29", "2001:db8::/64"), mirror(), ledger=ledger)
+    assert ready(found)[:2] == ("True", "Serves")
+    assert found["observedGeneration"] == 3
+    assert found["assigned"] == {"ipv4": "2", "ipv6": "0"}
+    assert found["available"] == {"ipv4": "4", "ipv6": str(2**64 - 1)}
+
+
+def test_an_object_that_overlaps_or_does_not_parse_has_nothing_to_give() -> None:
+    ledger = Ledger([ipam.bound("192.0.2.3", "a", pool="more")])
+    found = status_of(obj("more", "192.0.2.3-192.0.2.9"), mirror(), ledger=ledger)
+    assert ready(found) == ("False", "Overlaps", "192.0.2.3-192.0.2.9 is in pool default too")
+    assert (found["assigned"]["ipv4"], found["available"]["ipv4"]) == ("1", "0")
+    broken = status_of(obj("more", "192.0.2.9-192.0.2.3"), mirror())
+    assert ready(broken)[:2] == ("False", "Malformed")
+    assert "spec.addresses" in ready(broken)[2]
+
+
+def test_the_time_of_a_condition_moves_with_its_status_only() -> None:
+    base = mirror()
+    before = written(obj("more", "198.51.100.0/28"), base)
+    since = before["status"]["conditions"][0]["lastTransitionTime"]
+    ledger = Ledger([ipam.bound("198.51.100.1", "a", pool="more")])
+    counted = planned(written(base), before, ledger=ledger, now=LATER)
+    (step,) = (found for found in counted if isinstance(found, WritePoolStatus))
+    assert step.status["conditions"][0]["lastTransitionTime"] == since
+    broken = {**before, "spec": {"addresses": ["192.0.2.1"]}}
+    (told,) = (e for e in planned(written(base), broken, now=LATER))
+    assert isinstance(told, WritePoolStatus)
+    assert told.resource_version == "7"
+    assert told.status["conditions"][0]["lastTransitionTime"] == "2026-11-21T12:01:00Z"
+
+
+def test_conditions_of_others_stay() -> None:
+    theirs = {"type": "example.org/Audited", "status": "True"}
+    before = {**obj("more", "198.51.100.0/28"), "status": {"conditions": [theirs]}}
+    assert theirs in status_of(before, mirror())["conditions"]
