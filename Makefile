@@ -3,7 +3,8 @@ SHELL := /bin/bash
 BIN := .venv/bin
 STAGE := scripts/stage
 
-.PHONY: help setup check test demo lab down bench-vip bench-scale image image-pins requirements values golden chart-test
+.PHONY: help setup check test demo lab down conformance bench-vip bench-scale image image-pins \
+	requirements values golden chart-test
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -23,6 +24,7 @@ test: ## Everything: check, contract tests on the real kernel, end-to-end tests 
 	@$(STAGE) "leftovers" 2 $(BIN)/lbctl lab down
 	@$(STAGE) "check" 3 $(MAKE) --no-print-directory check
 	@$(STAGE) "programs" 16 $(BIN)/lbctl lab build
+	@$(STAGE) "Kubernetes' suite" 4 $(BIN)/lbctl lab build e2e
 	@$(STAGE) "contract tests" 6 $(BIN)/python -m pytest tests/contract -q
 	@$(STAGE) "end-to-end tests" 14 $(BIN)/python -m pytest tests/e2e -v
 
@@ -34,6 +36,9 @@ lab: setup ## Bring the lab up with lbctl on it
 
 down: ## Take the lab away
 	@$(BIN)/lbctl lab down
+
+conformance: setup ## Kubernetes' own load-balancer cases, from outside; CASES="8 n8" picks some
+	@$(BIN)/python -m lbctl_lab.conformance $(CASES)
 
 N ?= 1000
 ROUNDS ?= 3

@@ -57,15 +57,14 @@ def traces() -> list[str]:
     found += [f"link {line}" for line in links if "lbctl-net" in line or ": lbctl-n" in line]
     found += [f"mount {line}" for line in _lines("/proc/self/mounts") if "lbctl-" in line]
     found += [f"route {line}" for line in run(["ip", "route", "show", "table", "all"]).splitlines()
-              if "172.31.24" in line or "10.244." in line]  # fmt: skip
+              if "172.31.24" in line or "172.30.242." in line or "10.244." in line]  # fmt: skip
     found += [f"rule {line}" for line in run(["nft", "list", "ruleset"]).splitlines()
               if "KUBE" in line or "kube-proxy" in line or "lbctl" in line]  # fmt: skip
     places = ("/run/netns/lbctl-client", "/run/netns/lbctl-router", "/run/netns/lbctl-node-1",
               "/var/lib/cni", "/run/containerd", "/var/log/pods", "/var/log/containers",
               "/var/lib/kubelet", ROOT)  # fmt: skip
     found += [f"file {place}" for place in places if os.path.lexists(place)]
-    found += [f"cgroup {path}" for path in Path("/sys/fs/cgroup").glob("**/lbctl-lab")]
-    return found
+    return found + [f"in a pod: {line}" for line in _in_pods()]
 
 
 def _processes() -> list[str]:
@@ -73,6 +72,18 @@ def _processes() -> list[str]:
     alive = [line for line in run(["ps", "-eo", "stat=,pid=,comm=,args="]).splitlines()
              if not line.startswith("Z")]  # fmt: skip
     return [line for line in alive if line.split()[2].startswith(names) and ROOT in line]
+
+
+def _in_pods() -> list[str]:
+    """Return what has its files in the lab's folder: a pod's process carries no name of the lab."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*"):
+        try:
+            if f"upperdir={ROOT}/" in (path / "mountinfo").read_text().partition("\n")[0]:
+                found.append((path / "cmdline").read_text().replace("\0", " "))
+        except OSError:
+            continue  # it has ended meanwhile
+    return found
 
 
 def _lines(path: str) -> list[str]:

@@ -56,9 +56,14 @@ HELM = Origin(
     stamp_module="helm.sh/helm/v4",
 )
 METALLB = Origin("metallb")
+E2E = Origin(
+    "e2e",
+    stamps=("k8s.io/component-base/version.gitVersion",),
+    stamp_module="k8s.io/kubernetes",
+)
 NEEDED = (KUBERNETES, COREDNS, ECHO, HELM)
-"""What `up` needs; the others are for benchmarks and built when asked for by name."""
-ORIGINS = {origin.name: origin for origin in (*NEEDED, METALLB)}
+"""What `up` needs; the others are for benchmarks and conformance, built when asked for by name."""
+ORIGINS = {origin.name: origin for origin in (*NEEDED, METALLB, E2E)}
 
 
 def linker_flags(origin: Origin, go_mod: str) -> str:

@@ -34,7 +34,7 @@ PROGRAMS = frozenset(
         "ovsdb-client",
     ]
 )
-"""All programs of the images: there is no shell and no package tool."""
+"""All programs of lbctl's images: there is no shell and no package tool."""
 
 PYTHON = "usr/lib/python3.11/"
 UNUSED_MODULES = frozenset(
@@ -95,29 +95,29 @@ def parse_pins(text: str) -> tuple[Pin, ...]:
     return tuple(pins)
 
 
-def kept(path: str) -> bool:
+def kept(path: str, programs: frozenset[str] = PROGRAMS) -> bool:
     """Return whether an image takes this path of a package (without leading slash, /usr merged)."""
     if path.startswith(PYTHON):
         inner = path.removeprefix(PYTHON)
         return inner.partition("/")[0] not in UNUSED_MODULES and not UNUSED_EXTENSIONS.match(inner)
     place = PurePosixPath(path)
     if str(place.parent) in ("usr/bin", "usr/sbin"):
-        return place.name in PROGRAMS
+        return place.name in programs
     return any(rule.fullmatch(path) for rule in (SHARED_OBJECT, DOCUMENTS, SETTINGS))
 
 
 def pins_text(name: str) -> str:
-    """Return the pins' file of a set of packages: `python` or `agent`."""
+    """Return the pins' file of a set of packages: `python`, `agent` or `agnhost`."""
     return (PINS / f"{name}.txt").read_text()
 
 
-def contents(package: Path) -> layers.Tree:
+def contents(package: Path, programs: frozenset[str] = PROGRAMS) -> layers.Tree:
     """Return what images take of a package file, with its control file for scanners."""
     tree: dict[str, layers.Entry] = {}
     with tarfile.open(fileobj=io.BytesIO(_files_of(package))) as archive:
         for member in archive:
             path = layers.merged(member.name)
-            if member.isdir() or not kept(path):
+            if member.isdir() or not kept(path, programs):
                 continue
             if member.issym():
                 tree[path] = layers.Link(member.linkname)

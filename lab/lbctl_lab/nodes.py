@@ -12,8 +12,6 @@ from lbctl_lab import commands, credentials, images, plan, processes, state, wai
 OVS_SCHEMA = Path("/usr/share/openvswitch/vswitch.ovsschema")
 CNI_BIN = Path("/usr/lib/cni")
 PROTOCOLS = "OpenFlow10,OpenFlow11,OpenFlow12,OpenFlow13,OpenFlow14,OpenFlow15"
-CGROUP = "/lbctl-lab"
-"""All pods of the lab run in cgroups below this one, which is how a sweep finds them."""
 
 
 def folder(node: plan.Node) -> Path:
@@ -174,7 +172,6 @@ def kubelet_config(node: plan.Node) -> str:
             "failCgroupV1": False,
             "cgroupDriver": "cgroupfs",
             "cgroupsPerQOS": False,
-            "cgroupRoot": f"{CGROUP}/{node.name}",
             "enforceNodeAllocatable": [],
             "failSwapOn": False,
             "evictionHard": {"memory.available": "0%", "nodefs.available": "0%"},

@@ -1,9 +1,10 @@
 """Take a lab away completely, whatever state it is in. Shell; `select` and the parsers are pure.
 
 How the lab's things are known again (and nobody else's are touched):
-- processes: the mark in their environment, a cgroup of the lab's, or one of its namespaces;
+- processes: the mark in their environment, a root file system that lies in the lab's folder (what
+  runs in pods), or one of its namespaces;
 - namespaces and interfaces: the exact names of the plan;
-- mounts: below the lab's folder; cgroups: the lab's own tree.
+- mounts: below the lab's folder; cgroups: those of the processes in pods.
 """
 
 import contextlib
@@ -14,7 +15,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from lbctl_lab import commands, errors, leftovers, nodes, plan, processes, state, sysctls
+from lbctl_lab import commands, errors, leftovers, plan, processes, state, sysctls
 
 KILL_WITHIN_S = 20.0
 CGROUPS = Path("/sys/fs/cgroup")
@@ -26,8 +27,8 @@ class View:
 
     pid: int
     marked: bool
-    cgroups: frozenset[str]
-    """First parts of the paths of its cgroups."""
+    contained: bool
+    """Its root file system is a container's of the lab."""
     netns: int
     """Inode of its network namespace; 0 when it could not be read."""
 
@@ -36,23 +37,32 @@ def select(
     views: Iterable[View], namespaces: frozenset[int], spared: frozenset[int]
 ) -> frozenset[int]:
     """Return the pids of the lab's processes, but for the spared ones (us and parents)."""
-    cgroup = nodes.CGROUP.strip("/")
     return frozenset(
         view.pid
         for view in views
-        if view.pid not in spared
-        and (view.marked or cgroup in view.cgroups or view.netns in namespaces)
+        if view.pid not in spared and (view.marked or view.contained or view.netns in namespaces)
     )
 
 
-def parse_cgroups(text: str) -> frozenset[str]:
-    r"""Return the first path parts in a /proc/PID/cgroup.
+def is_contained(mountinfo: str, folder: Path) -> bool:
+    r"""Return whether the root in a /proc/PID/mountinfo is an overlay of files below a folder.
 
-    >>> sorted(parse_cgroups("4:memory:/lbctl-lab/node-1/ab\n0::/\n"))
-    ['', 'lbctl-lab']
+    >>> is_contained("36 35 0:1 / / rw - overlay overlay rw,lowerdir=/lab/1/fs,upperdir=/lab/2/fs",
+    ...     Path("/lab"))
+    True
+    """
+    roots = [line for line in mountinfo.splitlines() if line.split()[4] == "/"]
+    return bool(roots) and f"={folder}/" in roots[-1].rpartition(" - ")[2]
+
+
+def parse_cgroups(text: str) -> frozenset[str]:
+    r"""Return the paths in a /proc/PID/cgroup that are not the root, without leading slash.
+
+    >>> sorted(parse_cgroups("4:memory:/k8s.io/ab\n0::/\n"))
+    ['k8s.io/ab']
     """
     paths = (line.split(":", 2)[2] for line in text.splitlines() if line.count(":") > 1)
-    return frozenset(path.strip("/").split("/")[0] for path in paths)
+    return frozenset(path.strip("/") for path in paths) - {""}
 
 
 def parse_mounts(text: str, below: Path) -> list[Path]:
@@ -75,14 +85,15 @@ def sweep() -> list[str]:
     """Remove everything of a lab; return in words what there was. Idempotent."""
     lab = state.load()
     did = []
-    if killed := _kill_all():
+    killed, cgroups = _kill_all()
+    if killed:
         did.append(f"{killed} processes")
     outside = leftovers.find()
     if mounts := _unmount_all():
         did.append(f"{mounts} mounts")
     did += _remove_namespaces()
     did += _remove_links()
-    _remove_cgroups()
+    _remove_cgroups(cgroups)
     leftovers.remove(outside)
     if lab is not None:
         sysctls.restore(lab.sysctls)
@@ -104,11 +115,18 @@ def _view(pid: int) -> View | None:
         return None
     try:
         environ = (here / "environ").read_bytes().split(b"\0")
-        cgroups = parse_cgroups((here / "cgroup").read_text())
+        contained = is_contained((here / "mountinfo").read_text(), state.ROOT)
         netns = (here / "ns" / "net").stat().st_ino
     except OSError:
         return None
-    return View(pid, f"{state.MARK}={state.ROOT}".encode() in environ, cgroups, netns)
+    return View(pid, f"{state.MARK}={state.ROOT}".encode() in environ, contained, netns)
+
+
+def _cgroups(pid: int) -> frozenset[str]:
+    try:
+        return parse_cgroups(Path(f"/proc/{pid}/cgroup").read_text())
+    except OSError:
+        return frozenset()
 
 
 def _namespaces() -> Mapping[str, int]:
@@ -130,20 +148,27 @@ def _ancestors() -> frozenset[int]:
     return frozenset(found | {1})
 
 
-def _kill_all() -> int:
-    """Kill until nothing of the lab's is left: containerd and kubelet may start more meanwhile."""
+def _kill_all() -> tuple[int, frozenset[str]]:
+    """Kill until nothing of the lab's is left: containerd and kubelet may start more meanwhile.
+
+    Returns how many ended, and the cgroups of those that ran in containers.
+    """
     namespaces, spared = frozenset(_namespaces().values()), _ancestors()
     seen: set[int] = set()
+    cgroups: frozenset[str] = frozenset()
     end = time.monotonic() + KILL_WITHIN_S
-    while left := select(look(), namespaces, spared):
+    while left := select(views := look(), namespaces, spared):
+        contained = {view.pid for view in views if view.contained}
         for pid in left:
+            if pid in contained:
+                cgroups |= _cgroups(pid)
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         seen |= left
         if time.monotonic() > end:
             raise errors.LabError("lab", f"processes do not end: {sorted(left)}", "look at them")
         time.sleep(0.05)
-    return len(seen)
+    return len(seen), cgroups
 
 
 def _unmount_all() -> int:
@@ -181,12 +206,13 @@ def _remove_links() -> list[str]:
     return [f"interface {name}" for name in there]
 
 
-def _remove_cgroups() -> None:
-    name = nodes.CGROUP.strip("/")
-    for tree in (CGROUPS / name, *CGROUPS.glob(f"*/{name}")):
-        folders = [Path(folder) for folder, _, _ in os.walk(tree, topdown=False)]
-        for folder in folders:
+def _remove_cgroups(paths: Iterable[str]) -> None:
+    """Remove containers' cgroups in every hierarchy, and their parents where those are empty."""
+    for path in paths:
+        for folder in (CGROUPS / path, *CGROUPS.glob(f"*/{path}")):
             _remove_cgroup(folder)
+            with contextlib.suppress(OSError):
+                folder.parent.rmdir()
 
 
 def _remove_cgroup(folder: Path) -> None:
