@@ -35,8 +35,10 @@ def run(
 ) -> T:
     """Run `body` in a loop of its own and return its value."""
 
+    limit = LIMIT_S * (PACE if loop_factory is Hurried else 1)
+
     async def limited() -> T:
-        async with asyncio.timeout(LIMIT_S):
+        async with asyncio.timeout(limit):
             return await body
 
     with asyncio.Runner(loop_factory=loop_factory) as runner:

@@ -165,7 +165,7 @@ class Outside:
     async def _give_back(self, name: str) -> bool:
         """Give back an address that nobody wants; tell whether nothing is left to be done."""
         obj = self._caches.allocations.get(name)
-        if obj is None or obj["spec"]["source"] not in self.ipams:
+        if obj is None:
             return True
         found = parse_allocation(obj)
         if found.state is AllocationState.BOUND or self._is_wanted(found):
@@ -196,7 +196,11 @@ class Outside:
             self._caches.allocations.wrote(answer)
             found = parse_allocation(answer)
         claim = Claim(self.cluster, found.source, found.reserved_for, found.address.version)
-        await self.ipams[found.source].release(claim, found.address)
+        ipam = self.ipams.get(found.source)
+        if ipam is not None:
+            await ipam.release(claim, found.address)
+        else:
+            log.warning("%s is free; its pool has no IPAM any more to be told", found.address)
         await self._api.delete(
             IP_ALLOCATIONS, found.name, uid=found.uid, resource_version=found.resource_version
         )

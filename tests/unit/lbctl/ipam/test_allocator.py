@@ -1,17 +1,18 @@
 """Which address a Service gets, or why none."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 import builders
 import ipam_builders as ipam
-from lbctl.ipam.allocator import Grant, allocate
+from lbctl.ipam.allocator import Awaited, Grant, allocate
 from lbctl.ipam.ledger import Ledger
 from lbctl.ipam.pools import AddressPools
 from lbctl.model.allocation import AllocationState
 from lbctl.model.pool import Fence
-from lbctl.model.reasons import Refused
+from lbctl.model.reasons import Reason, Refused
 
 FIRST = ipam.pool("first", "192.0.2.1-192.0.2.2")
 SECOND = ipam.pool("second", "198.51.100.1-198.51.100.2", "2001:db8::1-2001:db8::1")
@@ -163,6 +164,48 @@ def test_what_a_service_holds_it_keeps_whatever_became_of_the_pools() -> None:
     held = ipam.ledger(me="192.0.2.9")
     assert ask(on=held, wanted="192.0.2.9") == ("192.0.2.9", "first")
     assert ask(FENCED, on=held, shown="192.0.2.9") == ("192.0.2.9", "first")
+
+
+# --- external IPAMs ---------------------------------------------------------------------------
+
+OUTER = ipam.pool("outer", "203.0.113.0/28", external=True, reserved=("203.0.113.2/32",))
+
+
+def awaited(**overrides: Any) -> Refused:
+    found = allocate(ipam.request(**overrides), AddressPools([OUTER]), Ledger())
+    assert isinstance(found, Refused)
+    return found
+
+
+def test_where_an_ipam_chooses_it_is_to_be_asked_with_what_is_known() -> None:
+    found = awaited(wanted="203.0.113.7")
+    assert isinstance(found, Awaited)
+    assert (found.pool, found.wanted) == ("outer", builders.address("203.0.113.7"))
+    found = awaited(shown="203.0.113.8")
+    assert isinstance(found, Awaited)
+    assert (found.wanted, found.shown) == (None, builders.address("203.0.113.8"))
+    assert awaited(wanted="203.0.113.2").reason is Reason.ADDRESS_RESERVED
+    assert awaited(wanted="192.0.2.1").reason is Reason.ADDRESS_NOT_IN_POOL
+
+
+def test_a_pool_without_ipam_that_comes_first_is_given_from() -> None:
+    first = ipam.pool("first", "192.0.2.1", priority=1)
+    assert ask(OUTER, first) == ("192.0.2.1", "first")
+    full = Ledger([ipam.bound("192.0.2.1", "other")])
+    assert ask(OUTER, first, on=full)[0] == "AddressAwaited"
+
+
+def test_what_an_ipam_gave_is_taken_and_what_goes_back_to_it_is_nobodys() -> None:
+    kept = ipam.reserved("203.0.113.7", "default/me", source="outer")
+    found = allocate(ipam.request(), AddressPools([OUTER]), Ledger([kept]))
+    assert isinstance(found, Grant)
+    assert (found.allocation.source, found.allocation.reserved_for) == ("outer", "default/me")
+    leaving = Ledger([replace(kept, state=AllocationState.RELEASING)])
+    assert ask(OUTER, on=leaving)[0] == "AddressAwaited"
+    assert ask(OUTER, on=leaving, wanted="203.0.113.7") == (
+        "AddressReserved",
+        "203.0.113.7 is being given back to its IPAM",
+    )
 
 
 # --- fences -------------------------------------------------------------------------------------
