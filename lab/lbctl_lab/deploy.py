@@ -16,7 +16,8 @@ from lbctl_lab import (
     waiting,
 )
 
-READY_WITHIN_S = 60.0
+READY_WITHIN_S = 180.0
+"""For safety: some ten seconds on a quiet machine."""
 ROUTER_AGENT = f"agent-{plan.ROUTER}"
 ROUTER_ACCOUNT = "lbctl-router"
 
