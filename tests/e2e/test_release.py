@@ -21,6 +21,9 @@ RELEASE = ("lbctl", CHART, "-n", SYSTEM)
 VALUES = ("--values", f"{lab_commands.ROOT}/release/values.yaml")
 WAIT = ("--wait", "--timeout", "4m")
 RATE = 100
+PODS = 6
+"""Two controllers, two DNS servers, an agent on each of two nodes."""
+COMPONENTS = 3
 
 
 @pytest.fixture(scope="module")
@@ -80,6 +83,17 @@ def images() -> set[str]:
     }
 
 
+def settled() -> bool:
+    """Tell whether all pods of ours are ready, none is missing, and all of one version."""
+    pods = kubectl_json("-n", SYSTEM, "get", "pods")["items"]
+    staying = [pod for pod in pods if "deletionTimestamp" not in pod["metadata"]]
+    ready = [
+        any(c["type"] == "Ready" and c["status"] == "True" for c in pod["status"]["conditions"])
+        for pod in staying
+    ]
+    return len(ready) == PODS and all(ready) and len(images()) == COMPONENTS
+
+
 def tell(what: str, result: dict, took_s: float) -> None:
     counts = f"{result['sent']} requests, {len(result['failed'])} failed"
     slow = f"slowest {result['slowest_s'] * 1000:.0f} ms, over a second: {result['slow']}"
@@ -99,7 +113,7 @@ def test_a_new_version_fails_no_request_and_moves_no_address(kuard, next_tag, ve
         began = time.monotonic()
         helm(*words[verb])
         took_s = time.monotonic() - began
-        eventually(lambda: len(images()) == 3, 60, "one image of each component")
+        eventually(settled, 120, "every pod replaced and ready")
         time.sleep(3)
     tell(f"helm {verb}", result, took_s)
     assert images().isdisjoint(before)
@@ -111,6 +125,7 @@ def test_a_new_version_fails_no_request_and_moves_no_address(kuard, next_tag, ve
 
 def test_values_count_without_a_new_pod(kuard):
     """A changed TTL is answered by the pods that ran before."""
+    eventually(settled, 120, "no pod on its way")
     before = running()
     helm("upgrade", *RELEASE, *VALUES, "--set", "nameservice.ttl=7", *WAIT)
     asked = ("+noall", "+answer", kuard.host)
