@@ -88,7 +88,10 @@ def settled() -> bool:
     pods = kubectl_json("-n", SYSTEM, "get", "pods")["items"]
     staying = [pod for pod in pods if "deletionTimestamp" not in pod["metadata"]]
     ready = [
-        any(c["type"] == "Ready" and c["status"] == "True" for c in pod["status"]["conditions"])
+        any(
+            c["type"] == "Ready" and c["status"] == "True"
+            for c in pod["status"].get("conditions", ())
+        )
         for pod in staying
     ]
     return len(ready) == PODS and all(ready) and len(images()) == COMPONENTS
