@@ -131,7 +131,7 @@ def test_values_count_without_a_new_pod(kuard):
     eventually(settled, 120, "no pod on its way")
     before = running()
     helm("upgrade", *RELEASE, *VALUES, "--set", "nameservice.ttl=7", *WAIT)
-    asked = ("+noall", "+answer", kuard.host)
+    asked = ("+tries=3", "+noall", "+answer", kuard.host)
     eventually(lambda: re.search(r"\s7\s+IN\s+A\s", dig(*asked)), 120, "the new TTL")
     assert running() == before
     helm("rollback", "lbctl", "-n", SYSTEM, *WAIT)
