@@ -125,7 +125,7 @@ def _write_files(wanted: Sequence[plan.Node], programs: Programs) -> None:
     credentials.make(wanted)
     _link_tools(programs)
     # Readable by anyone: the client's commands and the pods' resolvers read them.
-    state.write(state.ROOT / "client.resolv.conf", f"nameserver {plan.DNS_V4}\n", mode=0o644)
+    state.write(state.ROOT / "client.resolv.conf", plan.CLIENT_RESOLVER, mode=0o644)
     state.write(state.ROOT / "pods.resolv.conf", "nameserver 127.0.0.1\n", mode=0o644)
     for node in wanted:
         nodes.write_configs(node)

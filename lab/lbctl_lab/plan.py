@@ -28,6 +28,8 @@ KUBERNETES_SERVICE_V4 = "10.96.0.1"
 VIPS_V4, VIPS_V6 = "198.18.0.0/15", "2001:2::/48"
 DNS_V4, DNS_V6 = "198.19.255.53", "2001:2:0:ff::53"
 """Where lbctl's name server is reached: in the VIP ranges, outside of the default pool."""
+CLIENT_RESOLVER = f"nameserver {DNS_V4}\nnameserver {DNS_V6}\noptions attempts:3 timeout:2\n"
+"""The client asks the name server directly, as often as a recursive server between them would."""
 DEFAULT_POOL = ("198.18.0.0/16", "2001:2::/112")
 """What lbctl's default pool gives; a part of the VIP ranges, so that tests can add more."""
 
