@@ -126,9 +126,8 @@ async def restart(api: client.Client, services: Seen, number: int) -> float:
     await load.create_service(api, number)
     began = time.monotonic()
     processes.start("controller")
-    return (
-        await services.until(lambda objects: addressed({"": objects[f"svc-{number}"]}) == 1) - began
-    )
+    born = lambda objects: addressed({"": objects.get(f"svc-{number}", {})}) == 1  # noqa: E731
+    return await services.until(born) - began
 
 
 async def churn(api: client.Client, count: int, endpoints: list[Any]) -> None:

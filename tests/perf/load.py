@@ -107,6 +107,7 @@ async def make_namespace(api: client.Client) -> None:
 def real_endpoints() -> list[Any]:
     """Start four pods on the lab's nodes and return them as endpoints."""
     kubectl = controlplane.kubectl
+    kubectl("-n", NAMESPACE, "delete", "deployment", "pods", "--ignore-not-found")
     kubectl("-n", NAMESPACE, "create", "deployment", "pods", f"--image={IMAGE}", "--replicas=4")
     kubectl("-n", NAMESPACE, "rollout", "status", "deployment", "pods", "--timeout=60s")
     pods = yaml.safe_load(kubectl("-n", NAMESPACE, "get", "pods", "-o", "yaml"))["items"]
