@@ -7,7 +7,17 @@ import socket
 from collections.abc import Callable, Collection, Coroutine
 from pathlib import Path
 
-from lbctl.engine import events, executor, loop, metrics, outside, pools, snapshot, withdrawal
+from lbctl.engine import (
+    events,
+    executor,
+    loop,
+    metrics,
+    outside,
+    pools,
+    snapshot,
+    withdrawal,
+    zones,
+)
 from lbctl.engine.caches import Caches
 from lbctl.engine.liveness import Liveness
 from lbctl.ipam.pools import AddressPools
@@ -46,6 +56,7 @@ class Controller:
             api, self.known, self._snapshots, self._executor, lambda work: kept.timed(work, clock)
         )
         self.pool_objects = pools.PoolObjects(api, self.known, self._snapshots)
+        self.zone_objects = zones.ZoneObjects(api, self.known)
         self.outside = outside.Outside(api, self.known, self._snapshots, self.decisions.look_at)
         self.outside.cluster = settings.lbctl.cluster_name
         self.outside.ipams = _ipams(settings)
@@ -103,6 +114,7 @@ class Controller:
         self._snapshots.pools_changed()
         stopped = settings.lbctl.delete_config == "true"
         self.pool_objects.mirror({} if stopped else mirrors(settings.pools))
+        self.zone_objects.serve(() if stopped else settings.zones)
         self.outside.ipams = _ipams(settings)
         self._executor.fabric_names = settings.controller
         self.recorder.normal = settings.lbctl.enable_events
@@ -115,6 +127,7 @@ class Controller:
         """Decide whenever this process leads; returns only by cancellation."""
         self.decisions.listen()
         self.pool_objects.listen()
+        self.zone_objects.listen()
         await lead(self.lock, self._work)
 
     async def _work(self) -> None:
@@ -122,6 +135,7 @@ class Controller:
         async with asyncio.TaskGroup() as group:
             group.create_task(self.decisions.run())
             group.create_task(self.pool_objects.run())
+            group.create_task(self.zone_objects.run())
             group.create_task(self.outside.run())
             group.create_task(self._full_sync())
             group.create_task(self._report_withdrawal())
@@ -205,9 +219,11 @@ async def _withdraw(controller: Controller, group: asyncio.TaskGroup) -> None:
     await controller.lock.acquire()
     controller.decisions.listen()
     controller.pool_objects.listen()
+    controller.zone_objects.listen()
     group.create_task(controller.lock.keep())
     group.create_task(controller.decisions.run())
     group.create_task(controller.pool_objects.run())
+    group.create_task(controller.zone_objects.run())
     group.create_task(controller.outside.run())
     lease = controller.settings.lease
     await withdrawal.until_done(controller.api, controller.known, (lease.namespace, lease.name))

@@ -64,6 +64,7 @@ class Caches:
         self.serving_nodes = Store(transform=_slim)
         self.address_pools = Store(transform=_slim)
         self.fabrics = Store(transform=_slim)
+        self.zones = Store(transform=_slim)
         self.leases = Store(transform=_slim)
 
     def feed(self, api: client.Client, group: asyncio.TaskGroup, namespace: str) -> None:
@@ -84,6 +85,7 @@ class Caches:
             (resources.ADDRESS_POOLS, self.address_pools),
             (resources.SERVING_NODES, self.serving_nodes),
             (resources.FABRICS, self.fabrics),
+            (resources.ZONES, self.zones),
         )
 
     async def synced(self) -> None:

@@ -23,7 +23,7 @@ def left(known: Caches) -> int:
     """
     given = [obj for obj in known.allocations if is_given(obj)]
     mirrors = [obj for obj in known.address_pools if is_mirror(obj)]
-    return len(known.decisions) + len(given) + len(mirrors)
+    return len(known.decisions) + len(given) + len(mirrors) + len(known.zones)
 
 
 def is_given(allocation: Json) -> bool:

@@ -50,3 +50,4 @@ IP_ALLOCATIONS = Resource(GROUP, VERSION, "ipallocations", "IPAllocation", False
 ADDRESS_POOLS = Resource(GROUP, VERSION, "addresspools", "AddressPool", False)
 SERVING_NODES = Resource(GROUP, VERSION, "servingnodes", "ServingNode", False)
 FABRICS = Resource(GROUP, VERSION, "fabrics", "Fabric", False)
+ZONES = Resource(GROUP, VERSION, "zones", "Zone", False)

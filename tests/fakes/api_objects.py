@@ -48,6 +48,7 @@ KNOWN = (
     Rules(resources.ADDRESS_POOLS, True, True, unconditional=False, strategic=False),
     Rules(resources.SERVING_NODES, True, True, unconditional=False, strategic=False),
     Rules(resources.FABRICS, True, True, unconditional=False, strategic=False),
+    Rules(resources.ZONES, False, True, unconditional=False, strategic=False),
     Rules(resources.PODS, status=True, generation=True, unconditional=True),
     Rules(resources.CONFIG_MAPS, status=False, generation=False, unconditional=True),
     Rules(resources.DEPLOYMENTS, status=True, generation=True, unconditional=True),

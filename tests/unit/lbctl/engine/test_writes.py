@@ -33,6 +33,7 @@ def _is_others(entry: str) -> bool:
         "leases",
         "fabrics",
         "addresspools",  # counters, gathered over a second: test_pools_shown.py
+        " zones ",  # serials, gathered over a second: test_zones_shown.py
     )
     return any(part in entry for part in theirs)
 
