@@ -26,7 +26,7 @@ SETTINGS = Settings.model_validate(
         ],
         # Without a TTL a withdrawn name takes no time: these tests wait for nothing.
         "nameservice": {"subdomains": ["lb.example"], "ttl": 0, "emptyGrace": 0},
-        "lease": {"renew": 0.05, "duration": 2},
+        "lease": {"renew": 0.5, "duration": 2},
     }
 )
 RULES = {rules.resource.plural: rules for rules in api_objects.KNOWN}

@@ -17,6 +17,6 @@ def play(tmp_path: Path) -> controller_bed.Play:
             async with controller_bed.controlled(tmp_path) as bed:
                 await body(bed)
 
-        event_loops.run(within())
+        event_loops.run(within(), event_loops.Hurried)
 
     return played

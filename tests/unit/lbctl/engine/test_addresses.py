@@ -59,7 +59,7 @@ def alone(tmp_path: Path, body: controller_bed.Body, using: Settings) -> None:
         async with controller_bed.controlled(tmp_path, using) as bed:
             await body(bed)
 
-    event_loops.run(within())
+    event_loops.run(within(), event_loops.Hurried)
 
 
 # --- another address --------------------------------------------------------------------------
@@ -234,7 +234,7 @@ def test_a_reservation_ends_under_the_next_leader_too(tmp_path: Path) -> None:
             async with event_loops.running(bed.controller(using)):
                 await bed.until(lambda: given(bed) == {})
 
-    event_loops.run(body())
+    event_loops.run(body(), event_loops.Hurried)
 
 
 def test_a_freed_address_goes_to_who_waits_longest(play: Play) -> None:

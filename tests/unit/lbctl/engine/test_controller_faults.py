@@ -34,7 +34,7 @@ def test_a_write_that_fails_once_is_made_good(
                 await served(bed)
                 assert bed.holders() == {"192.0.2.1": "kuard"}
 
-    event_loops.run(body())
+    event_loops.run(body(), event_loops.Hurried)
 
 
 @pytest.mark.parametrize(
@@ -51,7 +51,7 @@ def test_a_write_to_what_is_gone_meanwhile_is_no_failure(
                 await bed.create()
                 await served(bed)
 
-    event_loops.run(body())
+    event_loops.run(body(), event_loops.Hurried)
 
 
 def test_a_service_that_only_seems_to_be_gone_keeps_everything(play: Play) -> None:
@@ -124,7 +124,7 @@ def test_what_happened_while_no_controller_ran_is_caught_up(tmp_path: Path) -> N
             assert bed.ingress("kept") == ["192.0.2.2"]
             assert sorted(bed.holders().values()) == ["kept", "new"]
 
-    event_loops.run(body())
+    event_loops.run(body(), event_loops.Hurried)
 
 
 def test_a_service_that_vanished_without_its_finalizer_is_cleaned_up(play: Play) -> None:
@@ -193,7 +193,7 @@ def test_only_the_holder_of_the_lease_decides_and_the_next_takes_over_at_once(
             assert lease["spec"]["holderIdentity"] == ""
             assert lease["spec"]["leaseTransitions"] == 2
 
-    event_loops.run(body())
+    event_loops.run(body(), event_loops.Hurried)
 
 
 def test_two_that_wrongly_lead_at_once_never_give_one_address_twice(tmp_path: Path) -> None:
@@ -214,4 +214,4 @@ def test_two_that_wrongly_lead_at_once_never_give_one_address_twice(tmp_path: Pa
                 assert all(bed.holders()[bed.ingress(name)[0]] == name for name in names)
                 assert controller_bed.failed(tasks) == []
 
-    event_loops.run(body())
+    event_loops.run(body(), event_loops.Hurried)

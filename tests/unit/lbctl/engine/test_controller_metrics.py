@@ -32,7 +32,7 @@ def play(folder: Path, body: Body) -> None:
         async with controller_bed.controlled(folder, settings(port)) as bed:
             await body(bed, port)
 
-    event_loops.run(within())
+    event_loops.run(within(), event_loops.Hurried)
 
 
 def test_a_birth_is_measured_and_its_addresses_are_used(tmp_path: Path) -> None:
@@ -157,7 +157,7 @@ def test_without_full_caches_it_is_alive_but_not_ready(tmp_path: Path) -> None:
                 bed.fake.unavailable_for = ""
                 await metrics_reader.until_status(port, "/readyz", 200)
 
-    event_loops.run(body())
+    event_loops.run(body(), event_loops.Hurried)
 
 
 def test_metrics_can_be_off_while_health_is_answered(tmp_path: Path) -> None:
@@ -169,7 +169,7 @@ def test_metrics_can_be_off_while_health_is_answered(tmp_path: Path) -> None:
             await metrics_reader.until_status(port, "/readyz", 200)
             assert (await metrics_reader.get(port, "/metrics"))[0] == 404
 
-    event_loops.run(body())
+    event_loops.run(body(), event_loops.Hurried)
 
 
 def test_a_crashed_pass_and_a_cancelled_one() -> None:
@@ -186,7 +186,7 @@ def test_a_crashed_pass_and_a_cancelled_one() -> None:
         with pytest.raises(asyncio.CancelledError):
             await metrics.timed(_cancelled(), clock, passes, seconds)
 
-    event_loops.run(body())
+    event_loops.run(body(), event_loops.Hurried)
     shown = metrics_reader.of(registry)
     assert shown.value("lbctl_passes_total", result="crashed") == 1
     assert shown.total("lbctl_passes_total") == 1
@@ -248,4 +248,4 @@ def test_events_that_are_refused_or_too_many_count_as_dropped(tmp_path: Path) ->
             async with event_loops.running(recorder.run()):
                 await event_loops.until(lambda: recorder.dropped == 3)
 
-    event_loops.run(body())
+    event_loops.run(body(), event_loops.Hurried)

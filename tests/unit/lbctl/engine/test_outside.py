@@ -38,7 +38,7 @@ def tell(tmp_path: Path) -> Callable[[Story], None]:
         async with at_work(tmp_path, book) as bed:
             await story(bed, book)
 
-    return lambda story: event_loops.run(within(story))
+    return lambda story: event_loops.run(within(story), event_loops.Hurried)
 
 
 def state(bed: Bed) -> str:

@@ -145,4 +145,4 @@ def test_withdrawing_everything_takes_the_mirrors_away_and_leaves_what_is_others
                 await bed.until(lambda: bed.find(POOLS, "default") is None)
             assert bed.find(POOLS, "own") is not None
 
-    event_loops.run(body())
+    event_loops.run(body(), event_loops.Hurried)

@@ -42,7 +42,7 @@ def beside(tmp_path: Path) -> Play:
             async with controller_bed.controlled(tmp_path) as bed:
                 await body(bed)
 
-        event_loops.run(within())
+        event_loops.run(within(), event_loops.Hurried)
 
     return played
 
@@ -140,7 +140,7 @@ def test_an_address_on_its_way_out_goes_on_for_the_ttl(tmp_path: Path) -> None:
             assert move.since
             assert found.waits_for == stage(found, "nodes")  # what keeps traffic away comes first
 
-    event_loops.run(within())
+    event_loops.run(within(), event_loops.Hurried)
 
 
 def test_the_router_is_waited_for_after_the_node(beside: Play) -> None:

@@ -30,7 +30,7 @@ def beside(tmp_path: Path) -> Play:
             async with controller_bed.controlled(tmp_path) as bed:
                 await body(bed)
 
-        event_loops.run(within())
+        event_loops.run(within(), event_loops.Hurried)
 
     return played
 
@@ -42,7 +42,7 @@ def alone(tmp_path: Path, body: Callable[[Bed], Coroutine[Any, Any, None]]) -> N
         async with controller_bed.bed(tmp_path) as bed:
             await body(bed)
 
-    event_loops.run(within())
+    event_loops.run(within(), event_loops.Hurried)
 
 
 def items(found: Listing, *keys: str) -> list[tuple[object, ...]]:
