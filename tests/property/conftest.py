@@ -1,10 +1,15 @@
-"""How many examples property tests try: `LBCTL_EXAMPLES=2000` for a long night."""
+"""How many examples property tests try: few at each save, `LBCTL_PROFILE=thorough` in CI.
+
+`LBCTL_EXAMPLES=20000` sets the number itself, for a long night.
+"""
 
 import os
 
 from hypothesis import settings
 
-settings.register_profile(
-    "lbctl", max_examples=int(os.environ.get("LBCTL_EXAMPLES", "50")), deadline=None
-)
-settings.load_profile("lbctl")
+EXAMPLES = {"quick": 20, "thorough": 200}
+
+for name, count in EXAMPLES.items():
+    asked = int(os.environ.get("LBCTL_EXAMPLES", count))
+    settings.register_profile(name, max_examples=asked, stateful_step_count=40, deadline=None)
+settings.load_profile(os.environ.get("LBCTL_PROFILE", "quick"))

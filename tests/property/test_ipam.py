@@ -7,7 +7,6 @@ never given, and what is given is the lowest that may be.
 
 import dataclasses
 
-from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, rule
 
@@ -118,8 +117,5 @@ class Sharers(Cluster):
         self.take(self.request(holder, family, sharing_key="web", wanted=wanted))
 
 
-EXAMPLES = settings(max_examples=100, stateful_step_count=40, deadline=None)
-Addresses.TestCase.settings = EXAMPLES
-Sharers.TestCase.settings = EXAMPLES
 TestAddresses = Addresses.TestCase
 TestSharers = Sharers.TestCase

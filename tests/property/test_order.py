@@ -2,7 +2,6 @@
 
 import dataclasses
 
-from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
@@ -206,7 +205,6 @@ class Cluster(RuleBasedStateMachine):
             assert {vip.role for vip in found.virtual_service.vips} <= {VipRole.CURRENT}, name
 
 
-Cluster.TestCase.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
 TestCluster = Cluster.TestCase
 
 

@@ -3,7 +3,6 @@
 import dataclasses
 from collections.abc import Callable, Mapping
 
-from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule
 
@@ -249,5 +248,4 @@ class Router(RuleBasedStateMachine):
         return places, {claim.vip.address for claim in claims}
 
 
-Router.TestCase.settings = settings(max_examples=200, stateful_step_count=40, deadline=None)
 TestRouter = Router.TestCase
