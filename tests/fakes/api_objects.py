@@ -4,8 +4,8 @@ Holds exactly what lbctl relies on; `tests/contract/test_api_*.py` runs against 
 real kube-apiserver.
 """
 
-import copy
 import itertools
+import json
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -113,11 +113,11 @@ class Objects:
         if found is None:
             message = f'{rules.resource.plural} "{place[1]}" not found'
             raise Refusal(404, "NotFound", message)
-        return copy.deepcopy(found)
+        return _copy(found)
 
     def create(self, rules: Rules, namespace: str, body: Json) -> Json:
         """Keep a new object and return it."""
-        obj = copy.deepcopy(body)
+        obj = _copy(body)
         meta = obj.setdefault("metadata", {})
         place = (namespace, _valid_name(meta))
         if place in self._of(rules):
@@ -138,7 +138,7 @@ class Objects:
         """Put a new state in an object's place; a resourceVersion in it must be the last one."""
         old = self.get(rules, place)
         self._check_version(rules, old, body, verb)
-        new = _replaced(rules, old, copy.deepcopy(body), sub)
+        new = _replaced(rules, old, _copy(body), sub)
         if new == old:
             return old
         if rules.generation and _counted(new) != _counted(old):
@@ -196,7 +196,7 @@ class Objects:
         path = "/".join(filter(None, (rules.resource.plural, sub)))
         self.writes.append(f"{verb} {path} {place[1]}")
         self._tell(rules, "MODIFIED" if before else "ADDED", obj, before)
-        return copy.deepcopy(obj)
+        return _copy(obj)
 
     def _drop(self, rules: Rules, place: Place, obj: Json) -> Json:
         before = self._of(rules).pop(place)
@@ -207,10 +207,14 @@ class Objects:
         return obj
 
     def _tell(self, rules: Rules, kind: str, obj: Json, before: Json | None) -> None:
-        told = copy.deepcopy(obj)
+        told = _copy(obj)
         self.history.append(Event(self.version, rules.resource, kind, told, before))
         for listener in self._listeners:
             listener()
+
+
+def _copy(obj: Json) -> Json:
+    return json.loads(json.dumps(obj))  # what crosses the wire, and far quicker than deepcopy
 
 
 def _valid_name(meta: Json) -> str:

@@ -6,6 +6,7 @@ import functools
 import re
 import sys
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
@@ -33,16 +34,29 @@ def sources(*rooms: str) -> tuple[Path, ...]:
     return tuple(sorted(found))
 
 
+class Definition(NamedTuple):
+    """A function or class of a file."""
+
+    name: str
+    lines: int
+    is_function: bool
+
+
 @functools.cache
-def tree(path: Path) -> ast.Module:
-    return ast.parse(path.read_text())
+def definitions(path: Path) -> tuple[Definition, ...]:
+    """Return what a file defines, also inside others (kept instead of the trees, which are big)."""
+    return tuple(
+        Definition(node.name, length(node), isinstance(node, Function))
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, Function | ast.ClassDef)
+    )
 
 
 def place(path: Path) -> str:
     return str(path.relative_to(ROOT))
 
 
-def length(node: Function) -> int:
+def length(node: Function | ast.ClassDef) -> int:
     assert node.end_lineno is not None
     return node.end_lineno - node.lineno + 1
 
@@ -53,17 +67,15 @@ def words(name: str) -> set[str]:
 
 
 def names_of(path: Path) -> set[str]:
-    kinds = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
-    defined = {node.name for node in ast.walk(tree(path)) if isinstance(node, kinds)}
-    return {path.stem, *defined}
+    return {path.stem, *(found.name for found in definitions(path))}
 
 
 def test_functions_fit_on_a_screen() -> None:
     long = [
-        f"{place(path)}: {node.name} has {length(node)} lines"
+        f"{place(path)}: {found.name} has {found.lines} lines"
         for path in sources(*ROOMS)
-        for node in ast.walk(tree(path))
-        if isinstance(node, Function) and length(node) > MAX_FUNCTION
+        for found in definitions(path)
+        if found.is_function and found.lines > MAX_FUNCTION
     ]
     assert long == []
 
