@@ -17,12 +17,14 @@ check: setup ## Format, lint, types, import contracts, unit and property tests (
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
-	$(BIN)/python -m pytest tests/unit tests/property -q
+	$(BIN)/python -m pytest tests/unit tests/property -q -n auto
+# Tests that are compiled anew each time take as long to read as to run; some images ask for that.
+check: export PYTHONDONTWRITEBYTECODE :=
 
 test: ## Everything: check, contract tests on the real kernel, end-to-end tests in the lab
 	@$(STAGE) "setup" 6 scripts/setup
 	@$(STAGE) "leftovers" 2 $(BIN)/lbctl lab down
-	@$(STAGE) "check" 3 $(MAKE) --no-print-directory check
+	@$(STAGE) "check" 3 env LBCTL_PROFILE=thorough $(MAKE) --no-print-directory check
 	@$(STAGE) "programs" 16 $(BIN)/lbctl lab build
 	@$(STAGE) "Kubernetes' suite" 4 $(BIN)/lbctl lab build e2e
 	@$(STAGE) "contract tests" 6 $(BIN)/python -m pytest tests/contract -q
