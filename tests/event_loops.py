@@ -9,23 +9,22 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 LIMIT_S = 60.0
 """Far above what any test needs: it only ends a test that would hang."""
-PACE = 100
-"""How much shorter the waits of a `Hurried` loop are."""
 LOOK_S = 0.001
-"""Its shortest wait: what is under way on the loopback arrives in it."""
+"""The shortest wait: what is under way on the loopback arrives in it."""
 
 
 class _Impatient(selectors.DefaultSelector):
-    """Waits for a `PACE`-th of the time it is told to, and counts what it left out."""
+    """Waits for a `pace`-th of the time it is told to, and counts what it left out."""
 
-    def __init__(self) -> None:
+    def __init__(self, pace: int) -> None:
         super().__init__()
+        self.pace = pace
         self.skipped_s = 0.0
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         if timeout is None or timeout <= LOOK_S:
             return super().select(timeout)
-        short = max(timeout / PACE, LOOK_S)
+        short = max(timeout / self.pace, LOOK_S)
         ready = super().select(short)
         if not ready:
             self.skipped_s += timeout - short
@@ -33,18 +32,26 @@ class _Impatient(selectors.DefaultSelector):
 
 
 class Hurried(asyncio.SelectorEventLoop):
-    """A loop in which waiting takes a `PACE`-th of its time: back-offs and leases cost nothing.
+    """A loop in which waiting takes a `pace`-th of its time: back-offs and leases cost nothing.
 
     Only waits in which nothing arrives are shortened. What is computed takes as long on its clock
     as on any other, so that a busy machine does not make leases and calls run out.
     """
 
+    pace = 100
+
     def __init__(self) -> None:
-        self._impatient = _Impatient()
+        self._impatient = _Impatient(self.pace)
         super().__init__(self._impatient)
 
     def time(self) -> float:
         return super().time() + self._impatient.skipped_s
+
+
+class Brisk(Hurried):
+    """A loop for those who wait for other programs, which need their time to answer."""
+
+    pace = 10
 
 
 def run(
@@ -53,10 +60,8 @@ def run(
 ) -> T:
     """Run `body` in a loop of its own and return its value."""
 
-    limit = LIMIT_S * (PACE if loop_factory is Hurried else 1)
-
     async def limited() -> T:
-        async with asyncio.timeout(limit):
+        async with asyncio.timeout(LIMIT_S * _pace()):
             return await body
 
     with asyncio.Runner(loop_factory=loop_factory) as runner:
@@ -83,7 +88,10 @@ async def turns(count: int = 10) -> None:
 
 async def until(true: Callable[[], bool]) -> None:
     """Give the loop turns until something holds (for conditions that no event announces)."""
-    hurried = isinstance(asyncio.get_running_loop(), Hurried)
-    pause_s = LOOK_S * PACE if hurried else LOOK_S
     while not true():  # noqa: ASYNC110 (the limit of `run` ends it)
-        await asyncio.sleep(pause_s)
+        await asyncio.sleep(LOOK_S * _pace())
+
+
+def _pace() -> int:
+    loop = asyncio.get_running_loop()
+    return loop.pace if isinstance(loop, Hurried) else 1

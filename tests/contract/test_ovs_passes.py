@@ -43,7 +43,7 @@ def play(world: OvsWorld, scene: Scene, *, hurried: bool = False) -> None:
         async with _following(world) as backend:
             await scene(backend)
 
-    loop = event_loops.Hurried if hurried else asyncio.new_event_loop
+    loop = event_loops.Brisk if hurried else asyncio.new_event_loop
     with network_of(world.bed.node):
         event_loops.run(within(), loop)
 

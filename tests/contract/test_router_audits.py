@@ -94,7 +94,7 @@ def play(bed: router_bed.RouterBed, scene: Scene, *, hurried: bool = False) -> N
             await linux.apply(*table.parts())
 
     with network_of(bed.space("router")):
-        event_loops.run(within(), event_loops.Hurried if hurried else asyncio.new_event_loop)
+        event_loops.run(within(), event_loops.Brisk if hurried else asyncio.new_event_loop)
 
 
 def test_after_each_of_many_passes_a_fresh_look_finds_nothing_to_change(
