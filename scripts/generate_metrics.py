@@ -4,19 +4,19 @@
 With --check nothing is written: exit code 1 when the page is not what it should be.
 """
 
-import argparse
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import drift
 from lbctl.engine import metrics as controller
 from lbctl.runtime import metrics as common
 from lbctl.runtime.metrics import Definition
 from lbctl_dataplane import metrics as agent
 from lbctl_dns import metrics as nameserver
 
-PAGE = Path(__file__).resolve().parents[1] / "docs" / "reference" / "metrics.md"
-COMMAND = "make values"
+PAGE = drift.ROOT / "docs" / "reference" / "metrics.md"
+COMMAND = drift.COMMAND
 
 SECTIONS: tuple[tuple[str, str, tuple[Definition, ...]], ...] = (
     ("Every process", "Besides `process_*` (CPU, memory, file descriptors, start).", common.COMMON),
@@ -68,18 +68,10 @@ def page() -> str:
     return "\n".join(lines) + "\n"
 
 
-def main() -> int:
-    """Write the page, or compare it."""
-    parser = argparse.ArgumentParser(description="Generate the reference of metrics.")
-    parser.add_argument("--check", action="store_true", help="compare only; exit code 1 on drift")
-    check = parser.parse_args().check
-    fresh = PAGE.exists() and PAGE.read_text() == page()
-    if not fresh and not check:
-        PAGE.write_text(page())
-    if not fresh:
-        print(f"{PAGE.name}: {f'not up to date, `{COMMAND}`' if check else 'written'}")
-    return 1 if check and not fresh else 0
+def generated() -> dict[Path, str]:
+    """Return the page as it should be."""
+    return {PAGE: page()}
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(drift.main("Generate the reference of metrics.", generated))

@@ -4,16 +4,16 @@
 With --check nothing is written: exit code 1 when the page is not what it should be.
 """
 
-import argparse
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import drift
 from lbctl.engine import executor
 from lbctl.model.reasons import EXPLAINED_ONLY, LEAVING, MEANING, OF_POOLS, Reason
 
-PAGE = Path(__file__).resolve().parents[1] / "docs" / "reference" / "reasons.md"
-COMMAND = "make values"
+PAGE = drift.ROOT / "docs" / "reference" / "reasons.md"
+COMMAND = drift.COMMAND
 EVENTS = frozenset(reason for told in executor.TOLD.values() for reason in told)
 
 
@@ -54,18 +54,10 @@ def page() -> str:
     return "\n".join(lines) + "\n"
 
 
-def main() -> int:
-    """Write the page, or compare; return the exit code."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--check", action="store_true")
-    if not parser.parse_args().check:
-        PAGE.write_text(page())
-        return 0
-    if PAGE.read_text() == page():
-        return 0
-    print(f"{PAGE} is not what the table says: run `{COMMAND}`", file=sys.stderr)
-    return 1
+def generated() -> dict[Path, str]:
+    """Return the page as it should be."""
+    return {PAGE: page()}
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(drift.main("Generate the reference of reasons.", generated))

@@ -6,7 +6,6 @@ Settings come from `lbctl.settings`, the rest from `chart_values.yaml` beside th
 nothing is written: exit code 1 and the names of the files that are not what they should be.
 """
 
-import argparse
 import json
 import sys
 import textwrap
@@ -16,12 +15,12 @@ from typing import Any
 
 import yaml
 
+import drift
 from lbctl.settings import Settings
 
-ROOT = Path(__file__).resolve().parents[1]
-CHART = ROOT / "charts" / "lbctl"
+CHART = drift.ROOT / "charts" / "lbctl"
 DEPLOYMENT = Path(__file__).with_name("chart_values.yaml")
-COMMAND = "make values"
+COMMAND = drift.COMMAND
 
 NOT_IN_THE_CHART = {
     ("agent", "legs"): "differs from node to node: annotate each Node with `lbctl.io/legs`",
@@ -225,25 +224,9 @@ def generated() -> dict[Path, str]:
     return {
         CHART / "values.schema.json": json.dumps(schema, indent=2, ensure_ascii=False) + "\n",
         CHART / "values.yaml": head + "\n".join(yaml_lines(schema)) + "\n",
-        ROOT / "docs" / "reference" / "values.md": reference(schema),
+        drift.ROOT / "docs" / "reference" / "values.md": reference(schema),
     }
 
 
-def main() -> int:
-    """Write the files, or compare them."""
-    parser = argparse.ArgumentParser(description="Generate the chart's values.")
-    parser.add_argument("--check", action="store_true", help="compare only; exit code 1 on drift")
-    check = parser.parse_args().check
-    stale = [
-        path for path, text in generated().items() if not path.exists() or path.read_text() != text
-    ]
-    for path in stale:
-        if not check:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(generated()[path])
-        print(f"{path.relative_to(ROOT)}: {f'not up to date, `{COMMAND}`' if check else 'written'}")
-    return 1 if check and stale else 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(drift.main("Generate the chart's values.", generated))

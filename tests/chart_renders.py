@@ -1,18 +1,17 @@
 """Render the chart with the real helm, and take what came out apart."""
 
 import functools
-import importlib.util
 import json
 import os
 import re
 import subprocess
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import yaml
 
+import generate_values
 from lbctl_lab import binaries, progress
 
 ROOT = Path(__file__).parents[1]
@@ -21,19 +20,7 @@ RELEASE = "lbctl"
 Object = dict[str, Any]
 
 
-@functools.cache
-def generator() -> ModuleType:
-    """Return the script that generates the chart's values, as a module."""
-    path = ROOT / "scripts" / "generate_values.py"
-    spec = importlib.util.spec_from_file_location("generate_values", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-CHART: Path = generator().CHART
+CHART = generate_values.CHART
 
 
 @functools.cache

@@ -7,6 +7,7 @@ import pytest
 import yaml
 
 import chart_renders as chart
+import generate_values
 from lbctl.settings import Settings
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "chart"
@@ -23,8 +24,8 @@ ON = {
 }
 """What is on in them and off by default."""
 
-SCHEMA = chart.generator().values_schema()
-LEAVES = {path: node for path, node in chart.generator().leaves(SCHEMA) if path[0] != "global"}
+SCHEMA = generate_values.values_schema()
+LEAVES = {path: node for path, node in generate_values.leaves(SCHEMA) if path[0] != "global"}
 """Every value that has a default of its own, by its path."""
 
 SAMPLES: dict[tuple[str, ...], object] = {
@@ -217,8 +218,8 @@ def needs_restart(path: tuple[str, ...]) -> bool:
 
 SETTINGS = sorted(
     path for path in LEAVES.keys() - ONE_CHOICE
-    if path in {found for found, _ in chart.generator().leaves(
-        {"properties": chart.generator().settings_schema()})}
+    if path in {found for found, _ in generate_values.leaves(
+        {"properties": generate_values.settings_schema()})}
 )  # fmt: skip
 
 
@@ -230,7 +231,7 @@ def test_settings_replace_pods_only_where_they_need_a_restart(
     changed = chart.rendered(*chart.with_values(values, tmp_path))
     before = chart.templates(chart.parsed(all_on))
     replaced = {name for name, pod in chart.templates(changed).items() if pod != before[name]}
-    own = chart.generator().settings_schema()[path[0]].get("description", "")
+    own = generate_values.settings_schema()[path[0]].get("description", "")
     assert bool(replaced) == (needs_restart(path) or "Needs a restart" in own), replaced
 
 

@@ -1,16 +1,15 @@
 """The reference of metrics, the dashboard and the alerts speak of the metrics that there are."""
 
-import functools
-import importlib.util
 import itertools
 import json
 import re
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 import yaml
 
+import drift
+import generate_metrics
 from lbctl.runtime.metrics import Definition
 
 ROOT = Path(__file__).parents[2]
@@ -18,19 +17,8 @@ FILES = ROOT / "charts" / "lbctl" / "files"
 OF_THE_LIBRARY = {"process_resident_memory_bytes"}
 
 
-@functools.cache
-def generator() -> ModuleType:
-    path = ROOT / "scripts" / "generate_metrics.py"
-    spec = importlib.util.spec_from_file_location("generate_metrics", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 def definitions() -> dict[str, Definition]:
-    return {one.name: one for _, _, own in generator().SECTIONS for one in own}
+    return {one.name: one for _, _, own in generate_metrics.SECTIONS for one in own}
 
 
 def dashboard() -> list[dict[str, object]]:
@@ -47,7 +35,7 @@ def expressions() -> list[str]:
 
 
 def test_the_page_is_up_to_date() -> None:
-    assert generator().PAGE.read_text() == generator().page(), "`make values`"
+    assert drift.stale(generate_metrics.generated()) == [], drift.COMMAND
 
 
 @pytest.mark.parametrize("one", definitions().values(), ids=definitions())

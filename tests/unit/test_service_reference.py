@@ -1,13 +1,12 @@
 """The reference of Service fields names every field and every annotation that there is."""
 
-import functools
-import importlib.util
 import re
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 
+import drift
+import generate_annotations
 from lbctl.model.reasons import Reason
 from lbctl.translate import annotations
 
@@ -40,24 +39,13 @@ INGRESS = ["ip", "hostname", "ipMode", "ports"]
 """ServiceSpec, ServicePort and LoadBalancerIngress of Kubernetes 1.36."""
 
 
-@functools.cache
-def generator() -> ModuleType:
-    path = ROOT / "scripts" / "generate_annotations.py"
-    spec = importlib.util.spec_from_file_location("generate_annotations", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 def first_cells() -> set[str]:
     rows = re.findall(r"^\| (.*?) \|", (REFERENCE / "service-fields.md").read_text(), re.M)
     return {name.partition(":")[0] for row in rows for name in re.findall(r"`([^`]+)`", row)}
 
 
 def test_the_table_of_annotations_is_up_to_date() -> None:
-    assert generator().PAGE.read_text() == generator().page(), "`make values`"
+    assert drift.stale(generate_annotations.generated()) == [], drift.COMMAND
 
 
 FIELDS = [
