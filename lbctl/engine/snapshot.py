@@ -88,12 +88,13 @@ class Snapshots:
     def view(self, key: str) -> View:
         """Return everything about the Service `<namespace>/<name>` at this moment."""
         obj = self._caches.services.get(key)
-        served = self._is_served(key)
+        labels = self._labels(key)
+        served = self._is_served(key, labels)
         service = translate_service(obj, self.rules.ownership, served=served) if obj else None
         slices = self._caches.slices.indexed(key)
         decision = self._decision(key)
         allocations = self._allocations(key)
-        stock = self._stock(key)
+        stock = offers.Stock(self.resolved.pools, self.ledger, labels)
         decided = decision.virtual_service if decision is not None else None
         return View(
             key=key,
@@ -111,7 +112,8 @@ class Snapshots:
             settling=self._is_settling(key, service, slices),
             unfit=offers.unfit(stock, service, allocations),
             reserved=self._reserved(key),
-            reuse_delays=self._reuse_delays(),
+            # When stopped, nothing is kept for anybody.
+            reuse_delays={} if self.rules.stopped else self.resolved.pools.reuse_delays,
         )
 
     def _is_settling(self, key: str, service: ServiceFacts | None, slices: Sequence[Json]) -> bool:
@@ -121,10 +123,12 @@ class Snapshots:
         now = self._clock()
         return now < self._settled_at.setdefault(key, now + SETTLING_S)
 
-    def _is_served(self, key: str) -> bool:
-        namespace = key.partition("/")[0]
-        labels = metadata(self._caches.namespaces.get(namespace) or {}).get("labels") or {}
-        return not self.rules.stopped and self.rules.scope.selects(namespace, labels)
+    def _labels(self, key: str) -> Mapping[str, str]:
+        namespace = self._caches.namespaces.get(key.partition("/")[0]) or {}
+        return metadata(namespace).get("labels") or {}
+
+    def _is_served(self, key: str, labels: Mapping[str, str]) -> bool:
+        return not self.rules.stopped and self.rules.scope.selects(key.partition("/")[0], labels)
 
     def _decision(self, key: str) -> ObservedDecision | None:
         found = self._caches.decisions.indexed(key)
@@ -134,19 +138,8 @@ class Snapshots:
         found = (parse_allocation(obj) for obj in self._caches.allocations.indexed(key))
         return tuple(sorted(found, key=lambda entry: (entry.address.version, int(entry.address))))
 
-    def _stock(self, key: str) -> offers.Stock:
-        namespace = self._caches.namespaces.get(key.partition("/")[0]) or {}
-        labels = metadata(namespace).get("labels") or {}
-        return offers.Stock(self.resolved.pools, self.ledger, labels)
-
     def _reserved(self, key: str) -> tuple[Allocation, ...]:
         return (*self.ledger.reserved(key, 4), *self.ledger.reserved(key, 6))
-
-    def _reuse_delays(self) -> dict[str, int]:
-        if self.rules.stopped:
-            return {}  # nothing is kept for anybody
-        pools = self.resolved.pools
-        return {pool.name: pool.reuse_delay_s for pool in pools if pool.reuse_delay_s}
 
     def _known_agents(self) -> tuple[AgentState, ...]:
         if self._agents is None:

@@ -28,6 +28,10 @@ class AddressPools:
     def __init__(self, pools: Iterable[AddressPool] = ()) -> None:
         self._pools = tuple(sorted(pools, key=lambda pool: (pool.priority, pool.name)))
         self._named = {pool.name: pool for pool in self._pools}
+        self.reuse_delays = {
+            pool.name: pool.reuse_delay_s for pool in self._pools if pool.reuse_delay_s
+        }
+        """How long what is given back stays its holder's, by pool; the others keep nothing."""
         self._parts: dict[tuple[str, int], tuple[AddressRange, ...]] = {}
         """What of `ranges` is given automatically, by pool and family; disjoint."""
         self._requestable: dict[tuple[str, int], tuple[AddressRange, ...]] = {}
