@@ -9,9 +9,8 @@ from lbctl.inspection.listing import Branch, Column, Listing, Row
 from lbctl.inspection.scene import Scene
 from lbctl.kube import resources
 from lbctl.kube.objects import Json, metadata, name_of
+from lbctl.translate import pools
 
-FROM_LABEL = "lbctl.io/from"
-DEFAULT_PRIORITY = 100
 MANY = 10**9
 """Counts from here on are rounded in tables; `-o json` has every digit."""
 COLUMNS = (
@@ -35,18 +34,18 @@ def listing(scene: Scene) -> Listing:
 
 
 def _order(obj: Json) -> tuple[int, str]:
-    return ((obj.get("spec") or {}).get("priority", DEFAULT_PRIORITY), name_of(obj))
+    return ((obj.get("spec") or {}).get("priority", pools.PRIORITY), name_of(obj))
 
 
 def _row(scene: Scene, obj: Json) -> Row:
     name, spec, status = name_of(obj), obj.get("spec") or {}, obj.get("status") or {}
     given, free = status.get("assigned") or {}, status.get("available") or {}
     ready = _ready(status)
-    source = (metadata(obj).get("labels") or {}).get(FROM_LABEL) or "object"
+    source = (metadata(obj).get("labels") or {}).get(pools.FROM_LABEL) or "object"
     ranges = [*(spec.get("addresses") or ()), *(spec.get("staticAddresses") or ())]
     item: dict[str, object] = {
         "name": name,
-        "priority": spec.get("priority", DEFAULT_PRIORITY),
+        "priority": spec.get("priority", pools.PRIORITY),
         "autoAssign": spec.get("autoAssign", True),
         "assigned": given,
         "available": free,

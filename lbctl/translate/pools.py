@@ -23,6 +23,7 @@ FROM_LABEL = "lbctl.io/from"
 """On AddressPool objects that mirror a pool of the settings; they are no source."""
 FROM_SETTINGS = "settings"
 PRIORITY = 100
+"""Of a pool that says none; of the settings' pools the first one has it, the next one more."""
 
 
 def configured_pools(pools: Sequence[AddressPoolSettings]) -> tuple[AddressPool, ...]:
