@@ -3,8 +3,7 @@
 from collections.abc import Iterable
 
 from lbctl.kube.objects import Json, metadata, uid_of
-from lbctl.model.reasons import ConditionType
-from lbctl.translate.service import ServiceFacts
+from lbctl.translate import service
 
 Rank = tuple[str, str, str]
 """Since when it waits, creation, UID; who waits longest is the least."""
@@ -43,9 +42,9 @@ class Turns:
         return any(self._ranks[other] < rank for other in self._due if other != key)
 
 
-def rank(service: ServiceFacts) -> Rank:
+def rank(facts: service.ServiceFacts) -> Rank:
     """Return where a Service stands among those who wait; its condition keeps since when."""
-    return (service.waiting_since or _NOT_YET, service.created, service.uid)
+    return (facts.waiting_since or _NOT_YET, facts.created, facts.uid)
 
 
 def in_order(services: Iterable[Json]) -> list[Json]:
@@ -56,12 +55,5 @@ def in_order(services: Iterable[Json]) -> list[Json]:
 def _place(obj: Json) -> tuple[bool, str, str, str]:
     status = obj.get("status") or {}
     shows = bool((status.get("loadBalancer") or {}).get("ingress"))
-    since = next(
-        (
-            entry.get("lastTransitionTime") or _NOT_YET
-            for entry in status.get("conditions") or ()
-            if entry["type"] == ConditionType.ADDRESS_ALLOCATED.value and entry["status"] != "True"
-        ),
-        _NOT_YET,
-    )
+    since = service.waiting_since(status) or _NOT_YET
     return (not shows, since, str(metadata(obj).get("creationTimestamp") or ""), uid_of(obj))

@@ -131,8 +131,7 @@ class ServiceFacts:
     @property
     def waiting_since(self) -> str:
         """Return since when it has been without an address that it should have; empty: it has."""
-        kind = ConditionType.ADDRESS_ALLOCATED.value
-        return next((e.since for e in self.conditions if e.type == kind and not e.true), "")
+        return _unallocated_since(self.conditions)
 
 
 def translate_service(
@@ -175,6 +174,16 @@ def translate_service(
         strange=annotations.unknown(notes),
         range_faults=ranges.faults,
     )
+
+
+def waiting_since(status: Mapping[str, Any]) -> str:
+    """Return `ServiceFacts.waiting_since` of a Service's status, without translating the rest."""
+    return _unallocated_since(_conditions(status))
+
+
+def _unallocated_since(conditions: Iterable[ShownCondition]) -> str:
+    kind = ConditionType.ADDRESS_ALLOCATED.value
+    return next((entry.since for entry in conditions if entry.type == kind and not entry.true), "")
 
 
 def _class_is_ours(found: str | None, ownership: Ownership) -> bool:
