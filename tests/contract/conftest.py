@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 import api_builders
+import dataplane_bed
 import real_api as real_api_server
+from dataplane_worlds import OvsWorld
 from lbctl.kube import config
 
 NUMBERS = itertools.count(1)
@@ -32,3 +34,11 @@ def ask(request: pytest.FixtureRequest) -> api_builders.Ask:
 def name() -> str:
     """A name that no other test of this session uses."""
     return f"thing-{next(NUMBERS)}"
+
+
+@pytest.fixture
+def world(bed: dataplane_bed.Bed) -> Iterator[OvsWorld]:
+    """The switch of the module's bed; empty again afterwards."""
+    made = OvsWorld(bed)
+    yield made
+    made.program()

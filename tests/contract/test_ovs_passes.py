@@ -26,13 +26,6 @@ def bed() -> Iterator[dataplane_bed.Bed]:
         yield made
 
 
-@pytest.fixture
-def world(bed: dataplane_bed.Bed) -> Iterator[OvsWorld]:
-    made = OvsWorld(bed)
-    yield made
-    made.program()
-
-
 Scene = Callable[[ovs.OvsBackend], Coroutine[Any, Any, None]]
 
 

@@ -33,13 +33,6 @@ def bed() -> Iterator[dataplane_bed.Bed]:
         yield made
 
 
-@pytest.fixture
-def world(bed: dataplane_bed.Bed) -> Iterator[OvsWorld]:
-    made = OvsWorld(bed)
-    yield made
-    made.program()
-
-
 def allow(world: OvsWorld, *ranges: str) -> Outcome:
     """Program a Service on both VIPs with these ranges, as an agent would."""
     service = build.service(vips=(V4, V6), listeners=LISTENERS, policy=Policy(source_ranges=ranges))

@@ -34,13 +34,6 @@ def bed() -> Iterator[dataplane_bed.Bed]:
         yield made
 
 
-@pytest.fixture
-def world(bed: dataplane_bed.Bed) -> Iterator[OvsWorld]:
-    made = OvsWorld(bed)
-    yield made
-    made.program()
-
-
 def test_the_client_address_is_kept(world: OvsWorld) -> None:
     for vip, client in ((V4, "172.31.241.5"), (V6, "fd00:1b:0:241:1::1")):
         world.program(serve(world, build.place(vip), (1,)))
