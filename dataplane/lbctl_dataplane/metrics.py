@@ -33,7 +33,7 @@ PASSES = Definition(
 PASS_SECONDS = Definition(
     "histogram",
     "lbctl_agent_pass_seconds",
-    "Time of a pass: read back, apply the difference, read back again.",
+    "Time of a pass: apply what changed; in an audit, read everything back first.",
     (),
     (0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0),
 )
