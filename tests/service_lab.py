@@ -91,6 +91,20 @@ def dig(*words: str) -> str:
     return client("dig", "+time=2", "+tries=1", *words)
 
 
+def switch(node: str) -> str:
+    """Return all flows and groups of a node's switch."""
+    show = "ovs-ofctl -O OpenFlow15 dump-flows br-int; ovs-ofctl -O OpenFlow15 dump-groups br-int"
+    return lab("exec", node, "--", "sh", "-c", show)
+
+
+def router() -> str:
+    """Return all that the router has been told."""
+    show = (
+        "nft list ruleset; ip rule; ip -6 rule; ip route show table all; ip -6 route show table all"
+    )
+    return lab("exec", "router", "--", "sh", "-c", show)
+
+
 def url(address: str, port: int = 8080) -> str:
     """Return the URL of an address of either family or a name."""
     return f"http://[{address}]:{port}/" if ":" in address else f"http://{address}:{port}/"

@@ -12,7 +12,7 @@ import pytest
 
 import lab_commands
 from lab_commands import eventually, helm, kubectl, kubectl_json, lab
-from service_lab import Kuard, client, dig, requests, url
+from service_lab import Kuard, client, dig, requests, router, switch, url
 
 pytestmark = [pytest.mark.lab, pytest.mark.usefixtures("lab")]
 SYSTEM = "lbctl-system"
@@ -190,7 +190,7 @@ def test_uninstall_leaves_nothing_and_install_serves_again(kuard):
     eventually(lambda: left() == "", 90, "the last pod has ended")
     for address in addresses:
         for node in ("node-1", "node-2"):
-            assert address not in flows(node)
+            assert address not in switch(node)
         assert address not in router()
     helm("install", *RELEASE, *VALUES, *WAIT)
     lab("renew-token", "agent-router")  # the old one went with its account
@@ -209,14 +209,3 @@ LEFT_KINDS = (
     "pods,deployments,daemonsets,services,configmaps,serviceaccounts,roles,rolebindings,"
     "clusterroles,clusterrolebindings,validatingadmissionpolicies,poddisruptionbudgets,jobs"
 )
-
-
-def flows(node: str) -> str:
-    return lab("exec", node, "--", "ovs-ofctl", "-O", "OpenFlow15", "dump-flows", "br-int")
-
-
-def router() -> str:
-    show = (
-        "nft list ruleset; ip rule; ip -6 rule; ip route show table all; ip -6 route show table all"
-    )
-    return lab("exec", "router", "--", "sh", "-c", show)

@@ -5,8 +5,8 @@ import re
 
 import pytest
 
-from lab_commands import eventually, kubectl, kubectl_json, lab
-from service_lab import Kuard, client, dig, held, url
+from lab_commands import eventually, kubectl, kubectl_json
+from service_lab import Kuard, client, dig, held, router, switch, url
 
 pytestmark = [pytest.mark.lab, pytest.mark.usefixtures("lab")]
 
@@ -170,20 +170,6 @@ def test_delete_leaves_nothing_and_the_address_can_be_given_again(lab):
     eventually(lambda: made.status().get("state") == "Up", 30, "exposed again")
     assert made.addresses() == addresses[:1]
     made.delete()
-
-
-def switch(node: str) -> str:
-    """Return all flows and groups of a node's switch."""
-    show = "ovs-ofctl -O OpenFlow15 dump-flows br-int; ovs-ofctl -O OpenFlow15 dump-groups br-int"
-    return lab("exec", node, "--", "sh", "-c", show)
-
-
-def router() -> str:
-    """Return all that the router has been told."""
-    show = (
-        "nft list ruleset; ip rule; ip -6 rule; ip route show table all; ip -6 route show table all"
-    )
-    return lab("exec", "router", "--", "sh", "-c", show)
 
 
 def told(kuard: Kuard, name: str):

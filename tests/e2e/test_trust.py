@@ -27,12 +27,8 @@ def works_by_name(kuard: Kuard) -> bool:
 
 def leader() -> str:
     """Return the pod that decides."""
-    return lease_holder().partition("_")[0]
-
-
-def lease_holder() -> str:
     lease = kubectl_json("-n", SYSTEM, "get", "lease", "lbctl-controller")
-    return str(lease["spec"]["holderIdentity"])
+    return str(lease["spec"]["holderIdentity"]).partition("_")[0]
 
 
 def pod_of(component: str, node: str) -> str:
