@@ -8,7 +8,7 @@ from typing import Any
 from lbctl.ipam.ledger import Ledger
 from lbctl.ipam.pools import AddressPools
 from lbctl.model.allocation import Allocation
-from lbctl.model.pool import parse_pool
+from lbctl.model.pool import AddressPool, parse_range
 from lbctl.plan import offers
 from lbctl.plan.view import Naming, View
 from lbctl.translate.endpoints import holds_names, parse_endpoints
@@ -18,7 +18,14 @@ from lbctl.translate.serving_nodes import AgentState
 NOW = datetime.datetime(2026, 11, 21, 12, 0, 0, tzinfo=datetime.UTC)
 OWNERSHIP = Ownership("lbctl.io/lbctl", default_class=True)
 NAMING = Naming(cluster="lab", subdomain="lb.example", ttl_s=5, empty_grace_s=10.0)
-POOL = parse_pool("default", ["192.0.2.0/28", "2001:db8::/124"])
+
+
+def pool(name: str, *addresses: str, **fields: Any) -> AddressPool:
+    """Return the pool of those CIDRs and ranges, open to everybody."""
+    return AddressPool(name, tuple(parse_range(text) for text in addresses), **fields)
+
+
+POOL = pool("default", "192.0.2.0/28", "2001:db8::/124")
 
 
 def service(**overrides: Any) -> dict[str, Any]:

@@ -22,7 +22,6 @@ from lbctl.model import errors
 
 MERGE_PATCH = "application/merge-patch+json"
 STRATEGIC_MERGE_PATCH = "application/strategic-merge-patch+json"
-JSON_PATCH = "application/json-patch+json"
 
 LIST_PAGE = 1000
 """Objects per page of a list: bounds the server's memory for one answer."""

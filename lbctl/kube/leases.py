@@ -9,7 +9,6 @@ import asyncio
 import contextlib
 import datetime
 import logging
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from lbctl.kube import client, resources
@@ -18,8 +17,6 @@ from lbctl.model import errors
 from lbctl.plan import times
 
 log = logging.getLogger(__name__)
-
-Clock = Callable[[], float]
 
 
 def _now() -> str:

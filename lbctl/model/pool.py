@@ -1,7 +1,7 @@
 """Address ranges, pools and whom a pool serves. Pure."""
 
 import ipaddress
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from lbctl.model.reasons import Refused
@@ -165,8 +165,3 @@ def parse_block(text: str) -> AddressRange:
     if first.version != last.version or int(first) > int(last):
         raise ValueError(f"{text}: not a range from a lower to a higher address")
     return AddressRange(first, last)
-
-
-def parse_pool(name: str, addresses: Sequence[str]) -> AddressPool:
-    """Return the pool of those CIDRs and ranges, open to everybody. Raises ValueError."""
-    return AddressPool(name, tuple(parse_range(text) for text in addresses))

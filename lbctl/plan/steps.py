@@ -101,12 +101,6 @@ class WriteServiceStatus:
     conditions: tuple[Condition, ...]
 
     @property
-    def refuses(self) -> bool:
-        """Tell whether this write says why an address cannot be had: somebody waits for that."""
-        kind = ConditionType.ADDRESS_ALLOCATED
-        return any(entry.type is kind and not entry.true for entry in self.conditions)
-
-    @property
     def finalizes(self) -> bool:
         """Tell whether this write puts the finalizer on."""
         return bool(self.ingress) and not self.service.finalized

@@ -8,11 +8,11 @@ import pytest
 
 import dataplane_bed
 import dataplane_builders as build
+import dataplane_whole as whole
 from dataplane_worlds import TARGET, V4, V6, OvsWorld, Talk, bed_with_pods
 from lbctl.model.virtual_service import Listener, Vip, VipRole, VirtualService
 from lbctl.translate.endpoints import Endpoint
 from lbctl_dataplane.backends.port import Outcome
-from lbctl_dataplane.rules import frontend
 from lbctl_dataplane.rules.frontend import Place
 
 pytestmark = pytest.mark.root
@@ -69,7 +69,7 @@ def serve(world: OvsWorld, *services: VirtualService) -> Outcome:
         for service in services
         for name in [service.service.name]
     }
-    return world.program(*frontend.frontends(services, ends, "node-1"))
+    return world.program(*whole.frontends(services, ends, "node-1"))
 
 
 def talk(world: OvsWorld, vip: str, protocol: str, port: int) -> Talk:

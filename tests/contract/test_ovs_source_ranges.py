@@ -10,12 +10,12 @@ import pytest
 
 import dataplane_bed
 import dataplane_builders as build
+import dataplane_whole as whole
 from dataplane_bed import network_of, sh
 from dataplane_worlds import PORT, TARGET, V4, V6, OvsWorld, bed_with_pods
 from lbctl.model.virtual_service import Listener, Policy
 from lbctl.translate.endpoints import Endpoint
 from lbctl_dataplane.backends.port import Outcome
-from lbctl_dataplane.rules import frontend
 
 pytestmark = pytest.mark.root
 
@@ -40,7 +40,7 @@ def allow(world: OvsWorld, *ranges: str) -> Outcome:
         Endpoint(build.ip(world.address(1, version)), "node-1", True, True, False, PORTS)
         for version in (4, 6)
     )
-    return world.program(*frontend.frontends([service], {service.key: ends}, "node-1"))
+    return world.program(*whole.frontends([service], {service.key: ends}, "node-1"))
 
 
 def connects(world: OvsWorld, source: str) -> bool:

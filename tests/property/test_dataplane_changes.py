@@ -6,6 +6,7 @@ import hypothesis
 from hypothesis import strategies as st
 
 import dataplane_builders as build
+import dataplane_whole as whole
 from lbctl import delta
 from lbctl.translate.endpoints import Endpoint
 from lbctl_dataplane.rules import frontend, guard, legs, openflow, ovs, routes, spread
@@ -85,12 +86,12 @@ class Switch:
 def test_one_bundle_turns_any_state_of_the_switch_into_the_wanted_one(
     before: list[Frontend], after: list[Frontend]
 ) -> None:
-    observed, desired = ovs.desired(before, GROUND), ovs.desired(after, GROUND)
+    observed, desired = whole.desired(before, GROUND), whole.desired(after, GROUND)
     switch = Switch(observed)
-    switch.take(openflow.render_bundle(openflow.changes(desired, observed)))
+    switch.take(openflow.render_bundle(whole.changes(desired, observed)))
     reached = Tables(switch.flows, switch.groups)
     assert reached == desired
-    assert len(openflow.changes(desired, reached)) == 0
+    assert len(whole.changes(desired, reached)) == 0
 
 
 @hypothesis.given(frontends(), frontends())
@@ -98,7 +99,7 @@ def test_a_member_that_stays_keeps_its_way_whatever_else_changes(
     before: list[Frontend], after: list[Frontend]
 ) -> None:
     def ways(wanted: list[Frontend]) -> dict[FlowKey, str]:
-        return {key: v for key, v in ovs.desired(wanted, GROUND).flows.items() if key.table == 22}
+        return {key: v for key, v in whole.desired(wanted, GROUND).flows.items() if key.table == 22}
 
     def addresses(wanted: list[Frontend]) -> set[str]:
         return {str(member.address) for entry in wanted for member in entry.all_members}

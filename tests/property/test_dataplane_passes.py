@@ -7,6 +7,7 @@ import hypothesis
 from hypothesis import strategies as st
 
 import dataplane_builders as build
+import dataplane_whole as whole
 from lbctl import delta
 from lbctl.model.virtual_service import Listener, Phase, VipRole, VirtualService
 from lbctl.translate.endpoints import Endpoint
@@ -121,7 +122,7 @@ def test_views_that_follow_each_other_give_what_each_gives_alone(made: list[View
         claimants.update(chosen)
         won = {claim for service in chosen for claim in claimants.of(service.key)}
         assert won == set(frontend.claims(chosen))
-        alone = frontend.frontends(chosen, behind, "node-1")
+        alone = whole.frontends(chosen, behind, "node-1")
         assert sorted(frontends.of(chosen, behind), key=_order) == list(alone)
 
 
@@ -137,8 +138,8 @@ def test_what_does_not_change_stays_the_same_object(made: list[View]) -> None:
         now = {entry: entry for entry in frontends.of(chosen, behind)}
         again = frontends.of(list(chosen), dict(behind))
         assert [id(entry) for entry in again] == [id(entry) for entry in now.values()]
-        whole = {entry.key for entry in now} - {entry.key for entry in (before.keys() ^ now.keys())}
-        assert all(before[entry] is entry for entry in now if entry.key in whole)
+        alike = {entry.key for entry in now} - {entry.key for entry in (before.keys() ^ now.keys())}
+        assert all(before[entry] is entry for entry in now if entry.key in alike)
         before = now
 
 
@@ -177,10 +178,10 @@ def test_a_switch_follows_pass_by_pass(made: list[tuple[object, ...]], there: Ta
     for (chosen, behind), (*_, ground) in zip(pairs, made, strict=True):
         wanted = frontends.of(chosen, behind)
         compiled.update(wanted, ground)  # type: ignore[arg-type]
-        desired = ovs.desired(wanted, ground)  # type: ignore[arg-type]
+        desired = whole.desired(wanted, ground)  # type: ignore[arg-type]
         assert compiled.desired == desired
         change = compiled.changes()
-        assert change == openflow.changes(desired, there) or _groups_alone(change, desired, there)
+        assert change == whole.changes(desired, there) or _groups_alone(change, desired, there)
         there = moved(there, change)
         compiled.took(change)
         missing = {(e.key, a) for e in wanted for a in ovs.missing_pods(e, ground)}  # type: ignore[arg-type]
@@ -191,6 +192,6 @@ def test_a_switch_follows_pass_by_pass(made: list[tuple[object, ...]], there: Ta
 
 def _groups_alone(change: openflow.Changes, desired: Tables, there: Tables) -> bool:
     """Compare all but which groups are said to be known: only those that change are asked for."""
-    whole = openflow.changes(desired, there)
-    known = whole.known_groups & change.groups.upserts.keys()
-    return change == dataclasses.replace(whole, known_groups=known)
+    full = whole.changes(desired, there)
+    known = full.known_groups & change.groups.upserts.keys()
+    return change == dataclasses.replace(full, known_groups=known)

@@ -1,12 +1,9 @@
 """Whatever users do, in whatever order steps, crashes and acknowledgements come."""
 
-import dataclasses
-
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 import builders
-from lbctl.model.pool import parse_pool
 from lbctl.model.virtual_service import Phase, VipRole
 from lbctl.translate.service import FINALIZER
 from world import ASKING, SHARING, World
@@ -18,9 +15,7 @@ PORTS = st.sampled_from([80, 443])
 ANY = 0
 """Stands for every port of an address that is not shared."""
 # Fewer addresses than Services can want: exhaustion and reuse happen all the time.
-TINY = dataclasses.replace(
-    parse_pool("tiny", ["192.0.2.1-192.0.2.3", "2001:db8::1-2001:db8::2"]), reuse_delay_s=30
-)
+TINY = builders.pool("tiny", "192.0.2.1-192.0.2.3", "2001:db8::1-2001:db8::2", reuse_delay_s=30)
 
 
 class Cluster(RuleBasedStateMachine):

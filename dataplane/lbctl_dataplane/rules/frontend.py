@@ -128,16 +128,6 @@ def _matching(claim: Claim, endpoints: Iterable[Endpoint]) -> tuple[Endpoint, ..
     )
 
 
-def frontends(
-    services: Iterable[VirtualService], endpoints: Endpoints, node: str
-) -> tuple[Frontend, ...]:
-    """Return what `node` programs for one view; places without local members are absent."""
-    found = (
-        frontend_of(claim, endpoints.get(claim.service.key, ()), node) for claim in claims(services)
-    )
-    return tuple(entry for entry in found if entry.all_members)
-
-
 def frontend_of(claim: Claim, endpoints: tuple[Endpoint, ...], node: str) -> Frontend:
     """Return what `node` programs for one claim."""
     local = [end for end in _matching(claim, endpoints) if end.node == node]

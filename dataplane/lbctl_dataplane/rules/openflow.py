@@ -52,15 +52,6 @@ class Changes:
         return sum(len(part) for part in parts)
 
 
-def changes(desired: Tables, observed: Tables) -> Changes:
-    """Return what to change so that `observed` becomes `desired`."""
-    return Changes(
-        delta.diff(desired.flows, observed.flows),
-        delta.diff(desired.groups, observed.groups),
-        frozenset(observed.groups),
-    )
-
-
 def render_bundle(wanted: Changes) -> str:
     """Return the lines of one `ovs-ofctl bundle`, which the switch applies as a whole.
 

@@ -44,18 +44,6 @@ def without_pods(ground: Ground) -> Ground:
     return replace(ground, pods={})
 
 
-def desired(frontends: Sequence[Frontend], ground: Ground) -> Tables:
-    """Return all flows and groups of ours. Members whose pod has no port are left out."""
-    flows: dict[FlowKey, str] = dict(frame(ground))
-    groups: dict[int, str] = {}
-    numbers = Numbers()
-    for frontend in frontends:
-        part = tables(frontend, ground, numbers.of(frontend.place))
-        flows.update(part.flows)
-        groups.update(part.groups)
-    return Tables(flows, groups)
-
-
 def tables(frontend: Frontend, ground: Ground, number: int) -> Tables:
     """Return the flows of one frontend, some of which others may need as well, and its group."""
     flows: dict[FlowKey, str] = {}

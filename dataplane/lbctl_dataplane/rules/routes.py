@@ -12,7 +12,6 @@ from lbctl_dataplane.rules import constants
 from lbctl_dataplane.rules.legs import LegAddress
 
 _PROTOCOL = str(constants.ROUTE_PROTOCOL)
-KINDS = ("route", "rule", "neigh", "reject")
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -22,7 +21,7 @@ class Key:
     version: int
     """4 or 6."""
     kind: str
-    """One of `KINDS`."""
+    """`route`, `rule`, `neigh` or `reject`."""
     name: str
     """Leg number (route, rule), address (reject), or address and device (neigh)."""
 

@@ -19,8 +19,6 @@ from dataclasses import dataclass
 GENERAL_ERROR = 100
 """CNI: error codes from 100 on are the plugin's own."""
 
-SYSTEM_PATH = "/usr/local/sbin:/usr/sbin:/sbin:/usr/bin:/bin"
-
 POD_SCRIPT = """
 sysctl -q -w net.ipv6.conf."$0".accept_redirects=0
 ethtool -K "$0" tx off tso off gso off >/dev/null

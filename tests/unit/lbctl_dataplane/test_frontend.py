@@ -3,6 +3,7 @@
 import pytest
 
 import dataplane_builders as build
+import dataplane_whole as whole
 from lbctl.model.virtual_service import Listener, Phase, Policy, VipRole, VirtualService
 from lbctl.translate.endpoints import Endpoint
 from lbctl_dataplane.rules import frontend
@@ -18,7 +19,7 @@ def endpoint(
 
 
 def of(service: VirtualService, *endpoints: Endpoint) -> dict[str, Frontend]:
-    found = frontend.frontends([service], {service.key: endpoints}, "node-1")
+    found = whole.frontends([service], {service.key: endpoints}, "node-1")
     return {str(entry.place.vip): entry for entry in found}
 
 

@@ -1,5 +1,6 @@
 """The text of ovs-ofctl, both ways."""
 
+import dataplane_whole as whole
 from lbctl_dataplane.rules import openflow
 from lbctl_dataplane.rules.openflow import FlowKey, Tables
 
@@ -35,7 +36,7 @@ def test_groups_of_others_are_not_seen() -> None:
 def test_groups_come_before_the_flows_that_use_them_and_go_after() -> None:
     before = Tables({FlowKey(21, 200, "old"): "group:1"}, {1: "a", 3: "c"})
     after = Tables({FlowKey(21, 200, "new"): "group:2"}, {2: "b", 3: "d"})
-    assert openflow.render_bundle(openflow.changes(after, before)).splitlines() == [
+    assert openflow.render_bundle(whole.changes(after, before)).splitlines() == [
         "group add group_id=2,b",
         "group modify group_id=3,d",
         "flow add cookie=0x1bc7000000000000,table=21,priority=200,new,actions=group:2",
@@ -46,5 +47,5 @@ def test_groups_come_before_the_flows_that_use_them_and_go_after() -> None:
 
 def test_no_change_is_an_empty_bundle() -> None:
     tables = Tables({FlowKey(0, 1, "x"): "drop"}, {1: "a"})
-    same = openflow.changes(tables, tables)
+    same = whole.changes(tables, tables)
     assert (len(same), openflow.render_bundle(same)) == (0, "")

@@ -3,6 +3,7 @@
 import pytest
 
 import dataplane_builders as build
+import dataplane_whole as whole
 from lbctl_dataplane.rules import constants, openflow, ovs
 from lbctl_dataplane.rules.openflow import FlowKey, Tables
 
@@ -28,20 +29,20 @@ def flows(tables: Tables, table: int) -> dict[str, str]:
 
 
 def test_a_new_connection_is_committed_to_a_member() -> None:
-    tables = ovs.desired([build.frontend(build.place(), "10.0.0.1")], GROUND)
-    wanted = openflow.render_bundle(openflow.changes(tables, ovs.desired([], GROUND)))
+    tables = whole.desired([build.frontend(build.place(), "10.0.0.1")], GROUND)
+    wanted = openflow.render_bundle(whole.changes(tables, whole.desired([], GROUND)))
     assert wanted.splitlines()[0] + "\n" == GOLDEN
 
 
 def test_only_packets_to_vips_with_members_get_past_the_first_table() -> None:
-    tables = ovs.desired([build.frontend(build.place(), "10.0.0.1")], GROUND)
+    tables = whole.desired([build.frontend(build.place(), "10.0.0.1")], GROUND)
     assert flows(tables, constants.TABLE_FABRIC) == {
         "ip,nw_dst=198.18.0.1": "ct(table=21,zone=10,nat)"
     }
 
 
 def test_nothing_from_the_fabric_ever_falls_to_normal() -> None:
-    tables = ovs.desired([build.frontend(build.place(), "10.0.0.1", "10.0.0.2")], GROUND)
+    tables = whole.desired([build.frontend(build.place(), "10.0.0.1", "10.0.0.2")], GROUND)
     normal = [key for key, actions in tables.flows.items() if actions == "NORMAL"]
     assert normal == [FlowKey(constants.TABLE_TO_FABRIC, constants.PRIORITY_REST, "")]
     reached = {actions for key, actions in tables.flows.items() if key.table in (20, 21, 22)}
@@ -49,14 +50,14 @@ def test_nothing_from_the_fabric_ever_falls_to_normal() -> None:
 
 
 def test_known_connections_pass_the_group_by() -> None:
-    tables = ovs.desired([build.frontend(build.place(), "10.0.0.1")], GROUND)
+    tables = whole.desired([build.frontend(build.place(), "10.0.0.1")], GROUND)
     known = FlowKey(21, constants.PRIORITY_KNOWN, "ct_state=-inv+trk,ct_mark=0x1bc7")
     assert tables.flows[known] == "goto_table:22"
 
 
 def test_a_lingering_member_keeps_its_way_but_has_no_bucket() -> None:
     wanted = build.frontend(build.place(), "10.0.0.1", lingering=build.members("10.0.0.2"))
-    tables = ovs.desired([wanted], GROUND)
+    tables = whole.desired([wanted], GROUND)
     (group,) = tables.groups.values()
     assert "10.0.0.2" not in group
     assert "ip,nw_dst=10.0.0.2" in flows(tables, constants.TABLE_TO_POD)
@@ -64,7 +65,7 @@ def test_a_lingering_member_keeps_its_way_but_has_no_bucket() -> None:
 
 
 def test_without_usable_members_new_connections_meet_no_group() -> None:
-    tables = ovs.desired(
+    tables = whole.desired(
         [build.frontend(build.place(), lingering=build.members("10.0.0.2"))], GROUND
     )
     assert tables.groups == {}
@@ -73,7 +74,7 @@ def test_without_usable_members_new_connections_meet_no_group() -> None:
 
 def test_a_member_without_a_port_is_left_out_and_named() -> None:
     wanted = build.frontend(build.place(), "10.0.0.9", "10.0.0.1")
-    tables = ovs.desired([wanted], GROUND)
+    tables = whole.desired([wanted], GROUND)
     assert not any("10.0.0.9" in text for text in (*tables.groups.values(), *tables.flows.values()))
     assert ovs.missing_pods(wanted, GROUND) == (build.ip("10.0.0.9"),)
 
@@ -88,12 +89,12 @@ def test_a_member_without_a_port_is_left_out_and_named() -> None:
 )
 def test_source_ranges_are_matched_as_the_switch_prints_them(source: str, match: str) -> None:
     wanted = build.frontend(build.place(), "10.0.0.1", source_ranges=(source,), open_to_all=False)
-    assert match in flows(ovs.desired([wanted], GROUND), constants.TABLE_CONNECTION)
+    assert match in flows(whole.desired([wanted], GROUND), constants.TABLE_CONNECTION)
 
 
 def test_source_ranges_of_no_family_let_nobody_in() -> None:
     wanted = build.frontend(build.place(), "10.0.0.1", open_to_all=False)
-    assert len(flows(ovs.desired([wanted], GROUND), constants.TABLE_CONNECTION)) == 1
+    assert len(flows(whole.desired([wanted], GROUND), constants.TABLE_CONNECTION)) == 1
 
 
 def test_affinity_hashes_the_client_alone() -> None:
@@ -102,14 +103,14 @@ def test_affinity_hashes_the_client_alone() -> None:
         ("2001:2::1", "fd00::1", "ipv6_src"),
     ):
         wanted = build.frontend(build.place(vip), member, affinity=True)
-        (group,) = ovs.desired([wanted], GROUND).groups.values()
+        (group,) = whole.desired([wanted], GROUND).groups.values()
         assert f"selection_method=hash,fields={name}," in group
 
 
 def test_a_bucket_keeps_its_number_while_others_come_and_go() -> None:
     def numbers(*addresses: str) -> set[str]:
         wanted = build.frontend(build.place(), *addresses)
-        (group,) = ovs.desired([wanted], GROUND).groups.values()
+        (group,) = whole.desired([wanted], GROUND).groups.values()
         return {part.split(",")[0] for part in group.split("bucket_id:")[1:]}
 
     assert numbers("10.0.0.1") < numbers("10.0.0.1", "10.0.0.2")
@@ -135,7 +136,7 @@ def test_the_switch_answers_for_its_legs() -> None:
         {},
         (build.ip("172.31.241.6"), build.ip("fd00::6")),
     )
-    tables = ovs.desired([], ground)
+    tables = whole.desired([], ground)
     matches = flows(tables, constants.TABLE_FABRIC)
     assert "set_field:172.31.241.6->arp_spa" in matches["arp,arp_tpa=172.31.241.6,arp_op=1"]
     assert "icmp6,icmp_type=135,icmp_code=0,nd_target=fd00::6" in matches
@@ -147,7 +148,7 @@ def test_addresses_are_read_back_from_flows() -> None:
         build.frontend(build.place(), "10.0.0.1"),
         build.frontend(build.place("2001:2::1"), "fd00::1"),
     ]
-    tables = ovs.desired(wanted, GROUND)
+    tables = whole.desired(wanted, GROUND)
     assert ovs.pod_addresses(tables.flows) == {build.ip("10.0.0.1"), build.ip("fd00::1")}
     assert ovs.vip_addresses(tables.flows) == {build.ip("198.18.0.1"), build.ip("2001:2::1")}
 
@@ -157,5 +158,5 @@ def test_weights_other_than_one_are_written() -> None:
     heavy = type(member)(member.address, member.port, 3)
     wanted = build.frontend(build.place())
     wanted = type(wanted)(wanted.key, wanted.place, (heavy,))
-    (group,) = ovs.desired([wanted], GROUND).groups.values()
+    (group,) = whole.desired([wanted], GROUND).groups.values()
     assert "weight:3,actions=" in group

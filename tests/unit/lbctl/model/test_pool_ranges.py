@@ -3,7 +3,7 @@
 import pytest
 
 import builders
-from lbctl.model.pool import parse_block, parse_pool, parse_range
+from lbctl.model.pool import parse_block, parse_range
 
 
 @pytest.mark.parametrize(
@@ -51,11 +51,6 @@ def test_a_range_knows_its_addresses(address: str, inside: bool) -> None:
 
 def test_a_range_never_holds_the_number_of_another_family() -> None:
     assert builders.address("::c000:201") not in parse_range("192.0.2.0/28")
-
-
-def test_a_pool_keeps_the_order_of_its_ranges() -> None:
-    found = parse_pool("p", ["2001:db8::/124", "192.0.2.0/28"])
-    assert [entry.family for entry in found.ranges] == [6, 4]
 
 
 @pytest.mark.parametrize(

@@ -135,13 +135,6 @@ def test_consent_without_a_key_is_none() -> None:
     assert wishes({table.SHARING_NAMESPACES.own: "*"}).sharing is None
 
 
-def test_consent_is_for_the_namespaces_named_or_for_all() -> None:
-    assert Sharing("web", frozenset({"blue"})).admits("blue")
-    assert not Sharing("web", frozenset({"blue"})).admits("red")
-    assert Sharing("web", frozenset({"*"})).admits("red")
-    assert not Sharing("web").admits("red")
-
-
 @pytest.mark.parametrize("annotation", [table.POOL, table.SHARING_KEY, table.SHARING_NAMESPACES])
 def test_aliases_that_disagree_are_refused_and_ours_ends_the_quarrel(
     annotation: table.Annotation,

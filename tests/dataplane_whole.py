@@ -1,0 +1,42 @@
+"""What a node should hold, worked out from nothing: what each step of a change must agree with."""
+
+from collections.abc import Iterable, Sequence
+
+from lbctl import delta
+from lbctl.model.virtual_service import VirtualService
+from lbctl_dataplane.rules import frontend, ovs
+from lbctl_dataplane.rules.frontend import Endpoints, Frontend
+from lbctl_dataplane.rules.openflow import Changes, FlowKey, Tables
+from lbctl_dataplane.rules.ovs import Ground
+
+
+def frontends(
+    services: Iterable[VirtualService], endpoints: Endpoints, node: str
+) -> tuple[Frontend, ...]:
+    """Return what `node` programs for one view; places without local members are absent."""
+    found = (
+        frontend.frontend_of(claim, endpoints.get(claim.service.key, ()), node)
+        for claim in frontend.claims(services)
+    )
+    return tuple(entry for entry in found if entry.all_members)
+
+
+def desired(frontends: Sequence[Frontend], ground: Ground) -> Tables:
+    """Return all flows and groups of ours. Members whose pod has no port are left out."""
+    flows: dict[FlowKey, str] = dict(ovs.frame(ground))
+    groups: dict[int, str] = {}
+    numbers = ovs.Numbers()
+    for entry in frontends:
+        part = ovs.tables(entry, ground, numbers.of(entry.place))
+        flows.update(part.flows)
+        groups.update(part.groups)
+    return Tables(flows, groups)
+
+
+def changes(desired: Tables, observed: Tables) -> Changes:
+    """Return what to change so that `observed` becomes `desired`."""
+    return Changes(
+        delta.diff(desired.flows, observed.flows),
+        delta.diff(desired.groups, observed.groups),
+        frozenset(observed.groups),
+    )
