@@ -51,11 +51,12 @@ SIZES ?= 1000,5000,10000
 bench-scale: setup ## Thousands of Services: cold start, one change under churn, memory
 	@$(BIN)/python tests/perf/bench_scale.py --sizes $(SIZES)
 
-values: setup ## Generate the chart's values, their schema and the pages of docs/reference
+values: setup ## Generate the chart's values and schema, docs/reference and Containerfiles
 	@$(BIN)/python scripts/generate_values.py
 	@$(BIN)/python scripts/generate_metrics.py
 	@$(BIN)/python scripts/generate_reasons.py
 	@$(BIN)/python scripts/generate_annotations.py
+	@$(BIN)/python scripts/generate_containerfiles.py
 
 golden: values ## Write the reviewed renders of the chart again; look at the difference
 	@LBCTL_GOLDEN=1 $(BIN)/python -m pytest tests/contract/test_chart.py -q -k reviewed

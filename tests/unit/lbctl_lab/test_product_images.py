@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+import drift
+import generate_containerfiles
 from lbctl_lab import (
     archives,
     debian_packages,
@@ -273,6 +275,10 @@ def test_a_time_that_is_no_number_is_refused(monkeypatch):
 
 def test_the_cache_key_tells_texts_apart_by_where_they_end():
     assert product_images.cache_key([b"ab", b"c"]) != product_images.cache_key([b"a", b"bc"])
+
+
+def test_the_containerfiles_are_up_to_date() -> None:
+    assert drift.stale(generate_containerfiles.generated()) == [], drift.COMMAND
 
 
 @pytest.mark.parametrize("place", ["Containerfile", "dns/Containerfile", "dataplane/Containerfile"])
