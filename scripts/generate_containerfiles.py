@@ -36,9 +36,8 @@ def containerfile(place: str, who: str, component: Component) -> str:
         keep_trailing_newline=True,
     )
     programs = sorted(name for part in component.packages for name in PROGRAMS[part])
-    return template.render(
-        place=place, who=who, component=component, programs=programs, command=drift.COMMAND
-    )
+    facts = {"place": place, "who": who, "component": component, "programs": programs}
+    return str(template.render(facts, command=drift.COMMAND))
 
 
 def generated() -> dict[Path, str]:

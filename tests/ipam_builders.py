@@ -17,7 +17,8 @@ def holder(name: str = "me", **overrides: Any) -> Holder:
     """Return the Service of a name in `default`, or of `<namespace>/<name>`, as a holder."""
     namespace, _, own = name.rpartition("/")
     service = ServiceRef(namespace or "default", own, f"uid-{own}")
-    return Holder(**{"service": service, "ports": HTTP, "traffic": "Cluster"} | overrides)
+    fields: dict[str, Any] = {"service": service, "ports": HTTP, "traffic": "Cluster"}
+    return Holder(**fields | overrides)
 
 
 def request(name: str = "me", family: int = 4, **overrides: Any) -> AddressRequest:

@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 LBCTL = str(Path(sys.executable).parent / "lbctl")
 ROOT = "/var/lib/lbctl-lab"
@@ -38,8 +39,10 @@ def helm(*words: str, timeout_s: float = 300) -> str:
     return run(argv, timeout_s=timeout_s)
 
 
-def kubectl_json(*words: str) -> dict:
-    return json.loads(kubectl(*words, "-o", "json"))
+def kubectl_json(*words: str) -> dict[str, Any]:
+    """Return what the lab's kubectl prints as JSON."""
+    found: dict[str, Any] = json.loads(kubectl(*words, "-o", "json"))
+    return found
 
 
 def eventually(check: Callable[[], object], timeout_s: float, what: str) -> None:
