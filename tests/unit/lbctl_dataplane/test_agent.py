@@ -111,24 +111,19 @@ class Stage:
 
 
 async def until(condition: Callable[[], bool | Awaitable[bool]]) -> None:
-    async with asyncio.timeout(20):
-        while True:
-            found = condition()
-            if found if isinstance(found, bool) else await found:
-                return
-            await asyncio.sleep(0.01)
+    while True:  # the limit of `run` ends it
+        found = condition()
+        if found if isinstance(found, bool) else await found:
+            return
+        await asyncio.sleep(0.01)
 
 
-def play(
-    folder: Path,
-    scene: Callable[[Stage], Coroutine[Any, Any, None]],
-    loop_factory: Callable[[], asyncio.AbstractEventLoop] = asyncio.new_event_loop,
-) -> None:
+def play(folder: Path, scene: Callable[[Stage], Coroutine[Any, Any, None]]) -> None:
     async def stage() -> None:
         async with api_server.serving() as fake, Client(fake.cluster) as api:
             await scene(Stage(fake, api, folder))
 
-    event_loops.run(stage(), loop_factory)
+    event_loops.run(stage(), event_loops.Hurried)
 
 
 async def serving(stage: Stage) -> None:
@@ -254,4 +249,4 @@ def test_decisions_without_members_cost_few_reports_together(tmp_path: Path) -> 
             # One where the forty come within the two seconds that a report may wait.
             assert 1 <= len(stage.writes()) - written <= 4
 
-    play(tmp_path, scene, event_loops.Hurried)
+    play(tmp_path, scene)

@@ -18,8 +18,7 @@ async def pause(made: Audits) -> float:
     """Return how long no audit is due."""
     clock = asyncio.get_running_loop().time
     began = clock()
-    while not made.due():  # noqa: ASYNC110 - no event announces it
-        await asyncio.sleep(0.01)
+    await event_loops.until(made.due)
     return clock() - began
 
 
