@@ -22,21 +22,22 @@ VIPS = ("198.18.0.0/15", "2001:2::/48")
 
 SERVER = """
 import socket, sys, threading
-name, port = sys.argv[1], int(sys.argv[2])
+name, port, addresses = sys.argv[1], int(sys.argv[2]), sys.argv[3:] or ["::"]
 def serve(conn, peer):
     with conn:
         conn.sendall(f"{name} {peer[0].removeprefix('::ffff:')}\\n".encode())
         while data := conn.recv(4096):
             conn.sendall(data)
-def datagrams():
+def datagrams(address):
     udp = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
     udp.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
-    udp.bind(("::", port))
+    udp.bind((address if ":" in address else f"::ffff:{address}", port))
     while True:
         data, peer = udp.recvfrom(65535)
         if data != b"silent":
             udp.sendto(name.encode() + b" " + data, peer)
-threading.Thread(target=datagrams, daemon=True).start()
+for address in addresses:
+    threading.Thread(target=datagrams, args=[address], daemon=True).start()
 v6 = socket.AF_INET6
 listener = socket.create_server(("::", port), family=v6, dualstack_ipv6=True, backlog=256)
 print("up", flush=True)

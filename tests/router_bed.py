@@ -57,13 +57,14 @@ class RouterBed:
             sh("ip", "route", "add", "default", "via", gateway, inside=self.space(place))
         for vip in vips:
             self._address(place, "lo", f"{vip}/{ipaddress.ip_address(vip).max_prefixlen}")
-        self._serve(place, port)
+        self._serve(place, port, vips)
 
-    def _serve(self, place: str, port: int) -> None:
+    def _serve(self, place: str, port: int, vips: tuple[str, ...]) -> None:
+        # An answer to a datagram comes from the VIP only where the socket is bound to it.
         server = subprocess.Popen(
             [
                 *("nsenter", f"--net=/run/netns/{self.space(place)}"),
-                *(sys.executable, "-c", SERVER, place, str(port)),
+                *(sys.executable, "-c", SERVER, place, str(port), *vips),
             ],
             stdout=subprocess.PIPE,
             text=True,

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from lbctl.model.virtual_service import Address
 from lbctl_dataplane.backends.routes import Kernel, Wanted
-from lbctl_dataplane.rules import legs, routes, spreading
+from lbctl_dataplane.rules import flows, legs, routes, spreading
 from lbctl_dataplane.rules.frontend import Place
 from lbctl_dataplane.rules.kept import Kept
 from lbctl_dataplane.rules.legs import ServingNode
@@ -34,6 +34,8 @@ class RouterTable:
         """What ways and numbers were made of."""
         self._numbers: dict[str, int] = {}
         self._first = True
+        self._flows_known = False
+        """Every UDP flow on the router may be kept but those that lost their members since."""
 
     @property
     def unserved(self) -> Mapping[str, str]:
@@ -79,7 +81,7 @@ class RouterTable:
         """Return what to make so of what: the whole when it was read, else what differs."""
         if self._fresh:
             whole = self._ruleset(self._spreading.vips.desired, self._spreading.places.desired)
-            return Wanted(whole, self._entries.desired), self._found
+            return Wanted(whole, self._entries.desired, forgotten=self._forgotten()), self._found
         places, places_there = self._spreading.places.parts()
         vips, vips_there = self._spreading.vips.parts()
         entries, entries_there = self._with_siblings(*self._entries.parts())
@@ -87,16 +89,32 @@ class RouterTable:
         if self._held is not None:
             there = Ruleset(self._held, frozenset(vips_there), places_there)
         return (
-            Wanted(self._ruleset(vips, places), entries, self._spreading.elsewhere(places)),
+            Wanted(
+                self._ruleset(vips, places),
+                entries,
+                self._spreading.elsewhere(places),
+                self._forgotten(),
+            ),
             Kernel(there, entries_there, self._found.links),
         )
 
     def took(self) -> None:
         """Note that the router holds what is wanted."""
         self._held = self._clients
+        self._flows_known = True
+        self._spreading.flows.took(self._spreading.flows.changes())
         self._entries.took(self._entries.changes())
         self._spreading.places.took(self._spreading.places.changes())
         self._spreading.vips.took(self._spreading.vips.changes())
+
+    def _forgotten(self) -> flows.Forgotten:
+        known, self._flows_known = self._flows_known, False
+        if known:
+            # With a VIP that goes, all its connections do.
+            ended = self._spreading.flows.changes().deletes
+            vips = self._spreading.vips.desired
+            return flows.Ended(frozenset(gone for gone in ended if gone.place.vip in vips))
+        return flows.AllBut(frozenset(self._spreading.flows.desired))
 
     def _ruleset(
         self, vips: Mapping[Address, None], places: Mapping[Place, Spread]

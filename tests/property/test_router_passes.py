@@ -12,7 +12,7 @@ from lbctl.model.virtual_service import Listener, VirtualService
 from lbctl.translate.endpoints import Endpoint
 from lbctl_dataplane.backends.routes import Kernel, Wanted
 from lbctl_dataplane.router_table import RouterTable
-from lbctl_dataplane.rules import frontend, legs, routes, spread
+from lbctl_dataplane.rules import flows, frontend, legs, routes, spread
 from lbctl_dataplane.rules.frontend import Place
 from lbctl_dataplane.rules.legs import Knowledge, LegAddress, ServingNode, Shares
 from lbctl_dataplane.rules.routes import Key
@@ -27,8 +27,11 @@ NAMES = st.sampled_from(["a", "b", "c"])
 NODES = st.sampled_from(["node-1", "node-2", "node-3"])
 VIPS = st.lists(st.sampled_from(["198.18.0.1", "198.18.0.2", "2001:2::1"]), unique=True, max_size=3)
 ADDRESSES = st.sampled_from(["10.0.0.1", "10.0.0.2", "fd00::a"])
-ENDS = st.lists(st.tuples(ADDRESSES, NODES, st.booleans()), max_size=3)
-"""Address, node, and whether it is ready; else it is leaving and still serves."""
+STATES = st.sampled_from(["ready", "leaving", "unwell"])
+ENDS = st.lists(st.tuples(ADDRESSES, NODES, STATES), max_size=3)
+"""Address, node and state: who leaves still serves, who is unwell neither serves nor leaves."""
+PROTOCOLS = st.sampled_from(["TCP", "UDP"])
+PORTS = tuple(("", protocol, 80) for protocol in ("TCP", "UDP"))
 CLIENTS = frozenset({"client0"})
 
 
@@ -39,6 +42,8 @@ class Linux:
         self.table: Ruleset | None = None
         self.entries: dict[Key, str] = {}
         self.chains: set[str] = set()
+        self.flows: frozenset[flows.Flows] = frozenset()
+        """UDP flows: each leg of each place gets some, whose clients never end them."""
 
     def take(self, wanted: Wanted, found: Kernel) -> None:
         change = delta.diff(wanted.entries, found.entries)
@@ -50,6 +55,23 @@ class Linux:
         self._take_table(wanted.ruleset, found.ruleset)
         self.chains = _chains(self.table) if found.ruleset is None else self.chains
         assert wanted.ruleset is None or self.chains == _chains(self.table)
+        self._forget(wanted.forgotten)
+
+    def _forget(self, forgotten: flows.Forgotten) -> None:
+        vips = self.table.vips if self.table is not None else frozenset()
+        numbers = routes.leg_addresses(self.entries)
+        left = {flow for flow in self.flows if flow.place.vip in vips and flow.leg in numbers}
+        self.flows = frozenset(left - flows.among(self.flows, forgotten))
+
+    def send(self) -> None:
+        """Let clients send UDP to everywhere."""
+        places = self.table.places if self.table is not None else {}
+        self.flows |= {
+            flows.Flows(place, leg)
+            for place, how in places.items()
+            for leg, _ in how.legs
+            if place.protocol == "UDP"
+        }
 
     def _take_table(self, wanted: Ruleset | None, found: Ruleset | None) -> None:
         if wanted is None:
@@ -100,25 +122,33 @@ class Router(RuleBasedStateMachine):
 
     # --- what moves -----------------------------------------------------------------------------
 
-    @rule(name=NAMES, vips=VIPS, port=st.sampled_from([80, 443]), ends=ENDS, known=st.booleans())
+    @rule(
+        name=NAMES,
+        vips=VIPS,
+        port=st.sampled_from([80, 443]),
+        protocol=PROTOCOLS,
+        ends=ENDS,
+        known=st.booleans(),
+    )
     def serve(
         self,
         name: str,
         vips: list[str],
         port: int,
-        ends: list[tuple[str, str, bool]],
+        protocol: str,
+        ends: list[tuple[str, str, str]],
         known: bool,
     ) -> None:
-        self.decide(name, vips, port)
+        self.decide(name, vips, port, protocol)
         self.scale(name, ends)
         for node in self.nodes if known else ():
             self.report(node, (4, 6), 0, False)
         self.make_it_so()
 
-    @rule(name=NAMES, vips=VIPS, port=st.sampled_from([80, 443]))
-    def decide(self, name: str, vips: list[str], port: int) -> None:
+    @rule(name=NAMES, vips=VIPS, port=st.sampled_from([80, 443]), protocol=PROTOCOLS)
+    def decide(self, name: str, vips: list[str], port: int, protocol: str) -> None:
         self.clock += 1
-        made = build.service(name, vips, listeners=(Listener("", "TCP", port, "pool"),))
+        made = build.service(name, vips, listeners=(Listener("", protocol, port, "pool"),))
         self.services[made.key] = made
         self.versions[made.key] = self.clock
         self.behind.setdefault(made.key, ())
@@ -129,12 +159,19 @@ class Router(RuleBasedStateMachine):
             known.pop(f"default.{name}", None)
 
     @rule(name=NAMES, ends=ENDS)
-    def scale(self, name: str, ends: list[tuple[str, str, bool]]) -> None:
+    def scale(self, name: str, ends: list[tuple[str, str, str]]) -> None:
         if f"default.{name}" in self.services:
             self.clock += 1
             self.behind[f"default.{name}"] = tuple(
-                Endpoint(build.ip(address), node, ready, True, not ready, (("", "TCP", 80),))
-                for address, node, ready in ends
+                Endpoint(
+                    build.ip(address),
+                    node,
+                    ready=state == "ready",
+                    serving=state != "unwell",
+                    terminating=state == "leaving",
+                    ports=PORTS,
+                )
+                for address, node, state in ends
             )
 
     @rule(
@@ -188,11 +225,26 @@ class Router(RuleBasedStateMachine):
         self.shares.clear()
 
     @rule()
+    def fail(self) -> None:
+        """Make a pass whose last step failed: nobody knows what it did."""
+        self.table.read_back(self.seen)
+        self.table.want(self._known(), self.nodes, CLIENTS)
+        numbers = legs.number_legs(self.nodes, routes.leg_addresses(self.linux.entries))
+        wanted, found = self.table.parts()
+        self.linux.take(dataclasses.replace(wanted, forgotten=flows.NONE), found)
+        self._from_scratch(self._ways(numbers)[1], numbers)
+        self.audit()
+        self.linux.send()
+
+    @rule()
     def make_it_so(self) -> None:
         self.table.read_back(self.seen)
         self.table.want(self._known(), self.nodes, CLIENTS)
         numbers = legs.number_legs(self.nodes, routes.leg_addresses(self.linux.entries))
+        before = self.linux.flows
         self._apply()
+        assert self.linux.flows == before & self._kept(numbers)
+        self.linux.send()
         ways, reachable = self._ways(numbers)
         places, vips = self._from_scratch(reachable, numbers)
         assert self.linux.table == Ruleset(CLIENTS, frozenset(vips), places)
@@ -211,6 +263,17 @@ class Router(RuleBasedStateMachine):
         )
 
     # --- the same from scratch ------------------------------------------------------------------
+
+    def _kept(self, numbers: Mapping[str, int]) -> set[flows.Flows]:
+        return {
+            flows.Flows(claim.place, numbers[end.node])
+            for claim in frontend.claims(self.services.values())
+            for end in self.behind[claim.service.key]
+            if claim.listener.protocol == "UDP"
+            and end.address.version == claim.vip.address.version
+            and end.serving
+            and end.node in numbers
+        }
 
     def _ways(self, numbers: Mapping[str, int]) -> tuple[dict[Key, str], dict[str, ServingNode]]:
         ways = routes.ways({numbers[name]: self.nodes[name].legs for name in numbers}, LINKS)

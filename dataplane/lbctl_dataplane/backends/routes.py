@@ -7,10 +7,8 @@ now and then, since others may have changed what is ours.
 """
 
 import asyncio
-import contextlib
-import ipaddress
 import logging
-from collections.abc import Coroutine, Iterable
+from collections.abc import Coroutine
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,14 +16,12 @@ from typing import Any
 from lbctl import delta
 from lbctl.model import errors
 from lbctl.model.virtual_service import Address
-from lbctl_dataplane.backends import audits, commands
-from lbctl_dataplane.rules import constants, routes, spread
+from lbctl_dataplane.backends import audits, commands, connections
+from lbctl_dataplane.rules import constants, flows, routes, spread
 
 log = logging.getLogger(__name__)
 
 VERSIONS = (4, 6)
-FEW = 4
-"""VIPs up to which nobody looks first whether they have connections at all."""
 PROC_SYS_NET = Path("/proc/sys/net")
 
 
@@ -46,6 +42,8 @@ class Wanted:
     entries: routes.Entries
     elsewhere: frozenset[spread.Spread] = frozenset()
     """Spreads of places that are left out of a part."""
+    forgotten: flows.Forgotten = flows.NONE
+    """UDP flows that are to begin anew, at another leg."""
 
 
 class LinuxRouter:
@@ -85,18 +83,18 @@ class LinuxRouter:
         """
         change = delta.diff(wanted.entries, found.entries)
         transaction = spread.render(wanted.ruleset, found.ruleset, wanted.elsewhere)
-        if not change and not transaction:
-            return 0
-        self._listings = ()
         try:
-            await _change(change, transaction)
-            if self._fresh:
-                await _verify(wanted)
+            if change or transaction:
+                self._listings = ()
+                await _change(change, transaction)
+                if self._fresh:
+                    await _verify(wanted)
             await _forget_connections(wanted, found)
+            begun = await connections.forget_flows(wanted.forgotten, _vips(wanted))
         except BaseException:
             self._known = None
             raise
-        return len(change.upserts) + len(change.deletes) + transaction.count("\n")
+        return len(change.upserts) + len(change.deletes) + transaction.count("\n") + begun
 
     def let_through(self, device: str) -> None:
         """Turn reverse-path filters off on a leg: answers come from VIPs: no route leads back."""
@@ -178,48 +176,10 @@ async def _batch(lines: str, version: int) -> None:
 async def _forget_connections(wanted: Wanted, found: Kernel) -> None:
     """Drop the connections of VIPs and legs that are gone; both may be given anew."""
     if found.ruleset is not None:
-        kept = wanted.ruleset.vips if wanted.ruleset else frozenset()
-        gone = await _connected(found.ruleset.vips - kept)
-        await _drop_connections(("--orig-dst", str(vip)) for vip in sorted(gone, key=_order))
+        await connections.drop_vips(found.ruleset.vips - _vips(wanted))
     before, after = routes.leg_addresses(found.entries), routes.leg_addresses(wanted.entries)
-    await _drop_connections(
-        ("--mark", f"{constants.LEG_MARK + number:#x}")
-        for number in sorted(before.keys() - after.keys())
-    )
+    await connections.drop_legs(before.keys() - after.keys())
 
 
-async def _connected(vips: frozenset[Address]) -> frozenset[Address]:
-    """Return those of many VIPs that have connections: one look instead of a command for each.
-
-    Connections without our mark follow no leg, so they may stay.
-    """
-    if len(vips) <= FEW:
-        return vips
-    mark = f"{constants.LEG_MARK:#x}/{constants.LEG_MARK_MASK:#x}"
-    families = {_family(str(vip)) for vip in vips}
-    listed = [await commands.run("conntrack", "-L", "-f", f, "--mark", mark) for f in families]
-    return vips & connected_to("\n".join(listed))
-
-
-def connected_to(listing: str) -> frozenset[Address]:
-    """Return what the clients of the connections in `conntrack -L` connected to."""
-    parts = (line.partition(" dst=") for line in listing.splitlines())
-    texts = {rest.partition(" ")[0] for _, _, rest in parts if rest}
-    return frozenset(map(ipaddress.ip_address, texts))
-
-
-def _order(address: Address) -> tuple[int, int]:
-    return (address.version, int(address))
-
-
-async def _drop_connections(filters: Iterable[tuple[str, str]]) -> None:
-    for option, value in filters:
-        families = ("ipv4", "ipv6") if option == "--mark" else (_family(value),)
-        for family in families:
-            # The command fails when there was nothing to delete.
-            with contextlib.suppress(errors.Unavailable):
-                await commands.run("conntrack", "-D", "-f", family, option, value)
-
-
-def _family(address: str) -> str:
-    return "ipv6" if ":" in address else "ipv4"
+def _vips(wanted: Wanted) -> frozenset[Address]:
+    return wanted.ruleset.vips if wanted.ruleset is not None else frozenset()

@@ -119,6 +119,11 @@ def usable_at(
     return next(preferences(claim, endpoints, excluded), ())
 
 
+def keeping(claim: Claim, endpoints: Iterable[Endpoint]) -> tuple[Endpoint, ...]:
+    """Return the endpoints, on all nodes, that may keep the flows of a claim that they have."""
+    return tuple(end for end in _matching(claim, endpoints) if end.ready or end.serving)
+
+
 def _matching(claim: Claim, endpoints: Iterable[Endpoint]) -> tuple[Endpoint, ...]:
     version = claim.vip.address.version
     return tuple(

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from lbctl.model.virtual_service import Address, VirtualService
-from lbctl_dataplane.rules import legs, routes
+from lbctl_dataplane.rules import flows, legs, routes
 from lbctl_dataplane.rules.claimants import Claimants
 from lbctl_dataplane.rules.frontend import Claim, Place, usable_at
 from lbctl_dataplane.rules.kept import Kept
@@ -52,6 +52,8 @@ class Spreading:
         """Keep the refusals of VIPs that nobody serves in `entries`."""
         self.places: Kept[Place, Spread] = Kept()
         self.vips: Kept[Address, None] = Kept()
+        self.flows: Kept[flows.Flows, None] = Kept()
+        """UDP flows that have members."""
         self.unserved: dict[str, str] = {}
         """Why a virtual service with usable endpoints gets no traffic, by key."""
         self._entries = entries
@@ -59,6 +61,7 @@ class Spreading:
         self._claimants = Claimants()
         self._won: dict[str, tuple[Claim, ...]] = {}
         self._shares: dict[Place, Shares] = {}
+        self._flows: dict[Place, dict[flows.Flows, None]] = {}
         self._waiting: set[str] = set()
         """Keys that an acknowledgement would move."""
         self._known = NOTHING
@@ -95,6 +98,7 @@ class Spreading:
             had[claim.place] = self._shares.pop(claim.place)
             self.vips.remove({claim.vip.address: None})
             self._entries.remove({routes.reject(claim.vip.address): ""})
+            self.flows.remove(self._flows.pop(claim.place))
             if had[claim.place]:
                 how = self.places.desired[claim.place]
                 self.places.remove({claim.place: how})
@@ -115,6 +119,9 @@ class Spreading:
             self._shares[claim.place] = given
             self.vips.add({claim.vip.address: None})
             self._entries.add({routes.reject(claim.vip.address): ""})
+            kept = flows.kept(claim, knowledge.endpoints, self._legs.numbers)
+            self._flows[claim.place] = kept
+            self.flows.add(kept)
             if given:
                 how = self._spread(claim, given)
                 self.places.add({claim.place: how})

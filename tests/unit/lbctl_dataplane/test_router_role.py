@@ -155,7 +155,8 @@ def test_without_a_fabric_of_ours_nothing_is_programmed_and_the_reason_named() -
     router.node(1, 2, acknowledged=20)
     (exception,) = router.program(view(*BOTH)).exceptions
     assert "no Fabric" in exception.message
-    assert router.linux.held == Wanted(None, {})
+    held = router.linux.held
+    assert (held.ruleset, held.entries) == (None, {})
 
 
 def test_a_leg_on_no_link_of_the_router_is_not_used(router: Router) -> None:

@@ -1,0 +1,99 @@
+"""Connections that a Linux router tracks: drop those whose VIP, leg or members are gone."""
+
+import contextlib
+import ipaddress
+from collections.abc import Iterable
+
+from lbctl.model import errors
+from lbctl.model.virtual_service import Address
+from lbctl_dataplane.backends import commands
+from lbctl_dataplane.rules import constants, flows, frontend
+
+FEW = 4
+"""What is dropped without looking first whether it has connections at all."""
+_FAMILIES = {4: "ipv4", 6: "ipv6"}
+_MARKED = ("--mark", f"{constants.LEG_MARK:#x}/{constants.LEG_MARK_MASK:#x}")
+
+
+async def drop_vips(vips: frozenset[Address]) -> None:
+    """Drop the connections to VIPs.
+
+    Those of many VIPs are looked for first: one look instead of a command for each. Connections
+    without our mark follow no leg, so they may stay.
+    """
+    if len(vips) > FEW:
+        vips &= connected_to(await _list(vips))
+    for vip in sorted(vips, key=_order):
+        await _drop(vip.version, "--orig-dst", str(vip))
+
+
+async def drop_legs(numbers: Iterable[int]) -> None:
+    """Drop the connections by legs."""
+    for number in sorted(numbers):
+        for version in _FAMILIES:
+            await _drop(version, "--mark", f"{constants.LEG_MARK + number:#x}")
+
+
+async def forget_flows(forgotten: flows.Forgotten, vips: frozenset[Address]) -> int:
+    """Drop UDP flows; return how many places and legs had some. `vips` are those in use.
+
+    It is looked for them first, unless there are few that may be there.
+    """
+    wanted = await _to_forget(forgotten, vips)
+    dropped = [await _drop_flows(entry) for entry in sorted(wanted, key=_flows_order)]
+    return sum(dropped)
+
+
+async def _to_forget(
+    forgotten: flows.Forgotten, vips: frozenset[Address]
+) -> frozenset[flows.Flows]:
+    if isinstance(forgotten, flows.Ended):
+        if len(forgotten.flows) <= FEW:
+            return forgotten.flows
+        vips = frozenset(entry.place.vip for entry in forgotten.flows)
+    listing = await _list(vips, "-p", "udp")
+    return flows.among(flows.parse(listing, vips), forgotten)
+
+
+async def _drop_flows(entry: flows.Flows) -> bool:
+    place = entry.place
+    options = ("-p", "udp", "--mark", f"{constants.LEG_MARK + entry.leg:#x}")
+    at = (("--orig-dst", "--orig-port-dst"), ("--orig-src", "--orig-port-src"))
+    found = [
+        await _drop(place.vip.version, *options, address, str(place.vip), port, str(place.port))
+        for address, port in at
+    ]
+    return any(found)
+
+
+async def _list(vips: Iterable[Address], *options: str) -> str:
+    """Return the marked connections of the families that VIPs are of."""
+    versions = sorted({vip.version for vip in vips})
+    shown = [
+        await commands.run("conntrack", "-L", "-f", _FAMILIES[version], *_MARKED, *options)
+        for version in versions
+    ]
+    return "\n".join(shown)
+
+
+async def _drop(version: int, *filters: str) -> bool:
+    """Return whether there was something to drop: the command fails when there was nothing."""
+    with contextlib.suppress(errors.Unavailable):
+        await commands.run("conntrack", "-D", "-f", _FAMILIES[version], *filters)
+        return True
+    return False
+
+
+def connected_to(listing: str) -> frozenset[Address]:
+    """Return what the clients of the connections in `conntrack -L` connected to."""
+    parts = (line.partition(" dst=") for line in listing.splitlines())
+    texts = {rest.partition(" ")[0] for _, _, rest in parts if rest}
+    return frozenset(map(ipaddress.ip_address, texts))
+
+
+def _order(address: Address) -> tuple[int, int]:
+    return (address.version, int(address))
+
+
+def _flows_order(entry: flows.Flows) -> tuple[tuple[int, int, str, int], int]:
+    return (frontend.place_order(entry.place), entry.leg)
