@@ -38,7 +38,6 @@ class Case:
 
 
 LACKS = {
-    "10": "the router keeps a UDP connection on the leg of a node that has lost its last member",
     "15": "kube-proxy answers the health port of an IPv4 Service on IPv4 alone,"
     " the case asks for the nodes' IPv6 addresses too",
 }

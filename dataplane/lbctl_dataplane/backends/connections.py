@@ -2,6 +2,8 @@
 
 import contextlib
 import ipaddress
+import itertools
+import re
 from collections.abc import Iterable
 
 from lbctl.model import errors
@@ -12,6 +14,8 @@ from lbctl_dataplane.rules import constants, flows, frontend
 FEW = 4
 """What is dropped without looking first whether it has connections at all."""
 _FAMILIES = {4: "ipv4", 6: "ipv6"}
+_SIDES = ("dst", "src")
+"""Where a VIP stands in an entry: an answer that comes late makes one in which it is the source."""
 _MARKED = ("--mark", f"{constants.LEG_MARK:#x}/{constants.LEG_MARK_MASK:#x}")
 
 
@@ -22,9 +26,10 @@ async def drop_vips(vips: frozenset[Address]) -> None:
     without our mark follow no leg, so they may stay.
     """
     if len(vips) > FEW:
-        vips &= connected_to(await _list(vips))
+        vips &= ends(await _list(vips))
     for vip in sorted(vips, key=_order):
-        await _drop(vip.version, "--orig-dst", str(vip))
+        for side in _SIDES:
+            await _drop(vip.version, f"--orig-{side}", str(vip))
 
 
 async def drop_legs(numbers: Iterable[int]) -> None:
@@ -57,13 +62,17 @@ async def _to_forget(
 
 async def _drop_flows(entry: flows.Flows) -> bool:
     place = entry.place
-    options = ("-p", "udp", "--mark", f"{constants.LEG_MARK + entry.leg:#x}")
-    at = (("--orig-dst", "--orig-port-dst"), ("--orig-src", "--orig-port-src"))
-    found = [
-        await _drop(place.vip.version, *options, address, str(place.vip), port, str(place.port))
-        for address, port in at
-    ]
-    return any(found)
+    found = False
+    for side in _SIDES:
+        filters = {
+            "-p": "udp",
+            "--mark": f"{constants.LEG_MARK + entry.leg:#x}",
+            f"--orig-{side}": str(place.vip),
+            f"--orig-port-{side}": str(place.port),
+        }
+        words = itertools.chain.from_iterable(filters.items())
+        found |= await _drop(place.vip.version, *words)
+    return found
 
 
 async def _list(vips: Iterable[Address], *options: str) -> str:
@@ -84,10 +93,9 @@ async def _drop(version: int, *filters: str) -> bool:
     return False
 
 
-def connected_to(listing: str) -> frozenset[Address]:
-    """Return what the clients of the connections in `conntrack -L` connected to."""
-    parts = (line.partition(" dst=") for line in listing.splitlines())
-    texts = {rest.partition(" ")[0] for _, _, rest in parts if rest}
+def ends(listing: str) -> frozenset[Address]:
+    """Return the addresses of the connections in the lines of `conntrack -L`."""
+    texts = set(re.findall(r" (?:src|dst)=(\S+)", listing))
     return frozenset(map(ipaddress.ip_address, texts))
 
 
