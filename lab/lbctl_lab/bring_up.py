@@ -149,6 +149,7 @@ def _start_nodes(wanted: Sequence[plan.Node], archives: Sequence[Path]) -> None:
 
 
 def _start_node(node: plan.Node, archives: Sequence[Path]) -> None:
+    nodes.make_switch(node)
     nodes.start_switch(node)
     nodes.start_runtime(node)
     for archive in archives:

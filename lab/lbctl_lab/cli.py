@@ -20,6 +20,7 @@ from lbctl_lab import (
     pods,
     processes,
     progress,
+    restarting,
     state,
     status,
     sweep,
@@ -100,6 +101,16 @@ def down() -> None:
     with state.locked():
         did = sweep.sweep()
     shown.say(f"removed: {', '.join(did)}" if did else "there was nothing to remove")
+
+
+@lab.command()
+def restart() -> None:
+    """End everything at once, as a power cut would, and come back on what the disks hold."""
+    state.require_root()
+    shown = progress.Progress()
+    with state.locked():
+        restarting.restart(state.require_up(), shown)
+    shown.say("the lab is up again")
 
 
 @lab.command("status")

@@ -31,7 +31,7 @@ def deploy(wanted: Sequence[plan.Node], kind: state.Kind, shown: progress.Progre
         on_host.start(wanted, shown)
     start_router_agent()
     with shown.step("lbctl works"):
-        _wait_working(wanted)
+        wait_working(wanted)
 
 
 def start_router_agent() -> None:
@@ -42,14 +42,7 @@ def start_router_agent() -> None:
     processes.launch(identities.spec(ROUTER_AGENT, words, plan.ROUTER))
 
 
-def _annotate(wanted: Sequence[plan.Node]) -> None:
-    """Tell the addresses of each node's service leg, as an operator would."""
-    for node in wanted:
-        legs = f"lbctl.io/legs={node.leg_v4},{node.leg_v6}"
-        controlplane.kubectl("annotate", f"node/{node.name}", legs)
-
-
-def _wait_working(wanted: Sequence[plan.Node]) -> None:
+def wait_working(wanted: Sequence[plan.Node]) -> None:
     """Wait until the leader holds its Lease, every agent has reported itself and DNS answers."""
     lease = ("-n", values.NAMESPACE, "get", "lease/lbctl-controller")
     waiting.until_runs("controller", controlplane.kubectl_argv(*lease), timeout_s=READY_WITHIN_S)
@@ -60,3 +53,10 @@ def _wait_working(wanted: Sequence[plan.Node]) -> None:
         dig = f"dig +short +time=1 +tries=1 @{server} {plan.SUBDOMAIN} SOA"
         at_client = [*commands.inside(plan.CLIENT), "sh", "-c", f'test -n "$({dig})"']
         waiting.until_runs("dns", at_client, timeout_s=READY_WITHIN_S)
+
+
+def _annotate(wanted: Sequence[plan.Node]) -> None:
+    """Tell the addresses of each node's service leg, as an operator would."""
+    for node in wanted:
+        legs = f"lbctl.io/legs={node.leg_v4},{node.leg_v6}"
+        controlplane.kubectl("annotate", f"node/{node.name}", legs)

@@ -4,6 +4,7 @@ The configuration texts are pure; `start_switch` and `start_runtime` act.
 """
 
 import json
+import shutil
 import sys
 from pathlib import Path
 
@@ -82,17 +83,20 @@ printf '{lines}\\n' | {inside} ip -batch -
 """
 
 
-def start_switch(node: plan.Node) -> None:
-    """Start the node's Open vSwitch with the bridge in place."""
+def make_switch(node: plan.Node) -> None:
+    """Make the files of the node's Open vSwitch."""
     ovs = folder(node) / "ovs"
     ovs.mkdir(parents=True, exist_ok=True)
-    env = ovs_env(node)
     commands.run(["ovsdb-tool", "create", str(ovs / "conf.db"), str(OVS_SCHEMA)])
+    state.write(folder(node) / "gateway.sh", gateway_script(node))
+
+
+def start_switch(node: plan.Node) -> None:
+    """Start the node's Open vSwitch with the bridge in place."""
     database = ovsdb(node)
     processes.launch(database)
-    waiting.until_exists(database.name, ovs / "db.sock", timeout_s=20)
-    commands.run(["ovs-vsctl", "--no-wait", "init"], env=env)
-    state.write(folder(node) / "gateway.sh", gateway_script(node))
+    waiting.until_exists(database.name, folder(node) / "ovs" / "db.sock", timeout_s=20)
+    commands.run(["ovs-vsctl", "--no-wait", "init"], env=ovs_env(node))
     processes.launch(vswitchd(node))
 
 
@@ -252,3 +256,13 @@ def start_runtime(node: plan.Node) -> None:
     spec = containerd(node)
     processes.launch(spec)
     waiting.until_exists(spec.name, images.socket(node), timeout_s=30)
+
+
+def forget_volatile(node: plan.Node) -> None:
+    """Remove what a machine that was off would not have: what is kept below /run."""
+    here = folder(node)
+    for name in ("containerd-run", "runc"):
+        shutil.rmtree(here / name, ignore_errors=True)
+    files = (*(here / "ovs").glob("*.pid"), *(here / "ovs").glob("*.ctl"), here / "ovs" / "db.sock")
+    for path in (*files, images.socket(node)):
+        path.unlink(missing_ok=True)

@@ -34,7 +34,7 @@ def start(wanted: Sequence[plan.Node], shown: progress.Progress) -> None:
         _apply_manifests()
     with shown.step("tokens and settings"):
         _write_identities(wanted)
-        _bring_dns_address()
+        bring_dns_address()
     for spec in specs(wanted):
         processes.launch(spec)
 
@@ -49,6 +49,18 @@ def specs(wanted: Sequence[plan.Node]) -> list[processes.Spec]:
         identities.spec("dns", ("dns", "serve", *listens, *kept)),
         *map(_agent, wanted),
     ]
+
+
+def bring_dns_address() -> None:
+    """Put the name server's address on the host: the router sends its packets here."""
+    for option, address, bits, host in (
+        ("-4", plan.DNS_V4, 32, plan.HOST_V4),
+        ("-6", plan.DNS_V6, 128, plan.HOST_V6),
+    ):
+        prefix = f"{address}/{bits}"
+        nodad = ["nodad"] if option == "-6" else []
+        commands.run(["ip", option, "address", "add", prefix, "dev", plan.BRIDGE, *nodad])
+        commands.run(["ip", option, "route", "add", prefix, "via", host], place=plan.ROUTER)
 
 
 def _agent(node: plan.Node) -> processes.Spec:
@@ -82,15 +94,3 @@ def _write_identities(wanted: Sequence[plan.Node]) -> None:
         calls.append((name, "lbctl-agent", values.agent(str(identities.HERE / name)), node.name))
     with futures.ThreadPoolExecutor(len(calls)) as pool:
         list(pool.map(lambda call: identities.write(*call[:3], node=call[3]), calls))
-
-
-def _bring_dns_address() -> None:
-    """Put the name server's address on the host: the router sends its packets here."""
-    for option, address, bits, host in (
-        ("-4", plan.DNS_V4, 32, plan.HOST_V4),
-        ("-6", plan.DNS_V6, 128, plan.HOST_V6),
-    ):
-        prefix = f"{address}/{bits}"
-        nodad = ["nodad"] if option == "-6" else []
-        commands.run(["ip", option, "address", "add", prefix, "dev", plan.BRIDGE, *nodad])
-        commands.run(["ip", option, "route", "add", prefix, "via", host], place=plan.ROUTER)

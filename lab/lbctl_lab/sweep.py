@@ -84,22 +84,25 @@ def _unescape(field: str) -> str:
 def sweep() -> list[str]:
     """Remove everything of a lab; return in words what there was. Idempotent."""
     lab = state.load()
-    did = []
-    killed, cgroups = _kill_all()
-    if killed:
-        did.append(f"{killed} processes")
-    outside = leftovers.find()
-    if mounts := _unmount_all():
-        did.append(f"{mounts} mounts")
-    did += _remove_namespaces()
-    did += _remove_links()
-    _remove_cgroups(cgroups)
-    leftovers.remove(outside)
+    did = end_all()
+    leftovers.remove(leftovers.find())
     if lab is not None:
         sysctls.restore(lab.sysctls)
     if state.ROOT.exists():
         commands.run(["rm", "-rf", "--one-file-system", str(state.ROOT)], timeout_s=300)
         did.append(str(state.ROOT))
+    return did
+
+
+def end_all() -> list[str]:
+    """End everything that runs, with mounts, namespaces and links; files stay. Idempotent."""
+    killed, cgroups = _kill_all()
+    did = [f"{killed} processes"] if killed else []
+    if mounts := _unmount_all():
+        did.append(f"{mounts} mounts")
+    did += _remove_namespaces()
+    did += _remove_links()
+    _remove_cgroups(cgroups)
     return did
 
 

@@ -55,7 +55,7 @@ def test_up_after_a_killed_up_works_and_down_then_leaves_nothing():
 
 
 def test_commands_say_what_to_do_when_there_is_no_lab():
-    for words in (["status"], ["env"], ["exec", "client", "true"], ["stop", "etcd"]):
+    for words in (["status"], ["env"], ["exec", "client", "true"], ["stop", "etcd"], ["restart"]):
         done = subprocess.run(
             [lab_commands.LBCTL, "lab", *words], capture_output=True, text=True, check=False
         )

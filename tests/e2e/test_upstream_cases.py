@@ -7,8 +7,9 @@ from lbctl_lab.conformance_cases import BY_KEY
 
 pytestmark = [pytest.mark.lab, pytest.mark.usefixtures("lab")]
 
-QUICK = ("1", "2", "3", "8", "9", "n2", "n8")
-"""Type and ports (TCP, UDP), source ranges, finalizer, no node ports, health port, status."""
+QUICK = ("1", "2", "3", "8", "9", "10", "n2", "n8")
+"""Type and ports (TCP, UDP), source ranges, finalizer, no node ports, UDP that keeps its port,
+health port, status."""
 
 
 @pytest.fixture(scope="module")
