@@ -79,9 +79,11 @@ class RouterTable:
 
     def parts(self) -> tuple[Wanted, Kernel]:
         """Return what to make so of what: the whole when it was read, else what differs."""
+        # Until `took` says otherwise, nobody knows what became of it.
+        forgotten, self._flows_known = self._forgotten(), False
         if self._fresh:
             whole = self._ruleset(self._spreading.vips.desired, self._spreading.places.desired)
-            return Wanted(whole, self._entries.desired, forgotten=self._forgotten()), self._found
+            return Wanted(whole, self._entries.desired, forgotten=forgotten), self._found
         places, places_there = self._spreading.places.parts()
         vips, vips_there = self._spreading.vips.parts()
         entries, entries_there = self._with_siblings(*self._entries.parts())
@@ -93,7 +95,7 @@ class RouterTable:
                 self._ruleset(vips, places),
                 entries,
                 self._spreading.elsewhere(places),
-                self._forgotten(),
+                forgotten,
             ),
             Kernel(there, entries_there, self._found.links),
         )
@@ -108,8 +110,7 @@ class RouterTable:
         self._spreading.vips.took(self._spreading.vips.changes())
 
     def _forgotten(self) -> flows.Forgotten:
-        known, self._flows_known = self._flows_known, False
-        if known:
+        if self._flows_known:
             # With a VIP that goes, all its connections do.
             ended = self._spreading.flows.changes().deletes
             vips = self._spreading.vips.desired

@@ -2,12 +2,13 @@
 
 import json
 from collections import Counter
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
 
 from lab_commands import eventually, kubectl, kubectl_json, lab
-from service_lab import Kuard, client, dig, url
+from service_lab import SUBDOMAIN, Kuard, client, dig, url
 
 pytestmark = [pytest.mark.lab, pytest.mark.usefixtures("lab")]
 NAMESPACE = "restart"
@@ -46,10 +47,19 @@ def kuard(lab, tmp_path_factory):
     made.delete()
 
 
+@dataclass(frozen=True)
+class Before:
+    """What a restart has to keep."""
+
+    shown: dict[str, list[str]]
+    allocated: dict[str, Any]
+    serial: int
+
+
 @pytest.fixture(scope="module")
 def before(kuard):
-    """The addresses and the allocations that stood in the API before the restart."""
-    stood = addresses(), allocations()
+    """What stood in the API and in the DNS before the restart."""
+    stood = Before(addresses(), allocations(), serial())
     lab("restart", timeout_s=240)
     return stood
 
@@ -71,6 +81,11 @@ def allocations() -> dict[str, Any]:
     return {obj["metadata"]["name"]: (obj["metadata"]["uid"], obj["spec"]) for obj in found}
 
 
+def serial() -> int:
+    """Return the zone's serial."""
+    return int(dig("+short", SUBDOMAIN, "SOA").split()[2])
+
+
 def test_traffic_by_name_comes_back_without_help(kuard, before):
     def answered(flag: str) -> bool:
         try:
@@ -85,19 +100,17 @@ def test_traffic_by_name_comes_back_without_help(kuard, before):
 
 
 def test_no_address_changed(before):
-    shown, allocated = before
-    assert addresses() == shown
-    assert allocations() == allocated
+    assert addresses() == before.shown
+    assert allocations() == before.allocated
 
 
 def test_no_address_is_given_twice(before):
-    shown, _ = before
     new = ("-n", NAMESPACE, "create", "service", "loadbalancer", "new", "--tcp=80")
     kubectl(*new)
     eventually(lambda: addresses()["new"], CAUGHT_UP_S, "a new Service has its address")
     given = Counter(ip for name, ips in addresses().items() if name != "shared-udp" for ip in ips)
     assert max(given.values()) == 1
-    assert not set(addresses()["new"]) & {ip for ips in shown.values() for ip in ips}
+    assert not set(addresses()["new"]) & {ip for ips in before.shown.values() for ip in ips}
 
 
 def test_who_asked_for_an_address_or_shares_one_still_has_it(before):
@@ -106,7 +119,7 @@ def test_who_asked_for_an_address_or_shares_one_still_has_it(before):
     assert now["shared-tcp"] == now["shared-udp"]
 
 
-def test_names_lead_to_the_same_addresses(kuard, before):
-    shown, _ = before
+def test_names_lead_to_the_same_addresses_and_the_serial_does_not_go_back(kuard, before):
     said = dig("+short", kuard.host, "A", kuard.host, "AAAA").split()
-    assert sorted(said) == sorted(shown["kuard"])
+    assert sorted(said) == sorted(before.shown["kuard"])
+    assert serial() >= before.serial
