@@ -29,7 +29,9 @@ from lbctl_lab import (
 )
 
 BACK_WITHIN_S = 180.0
-"""For safety: half a minute on a quiet machine."""
+"""For safety: 16 s with lbctl on the host, 45 s with it in pods on a busy machine."""
+LOOK_EVERY_S = 0.5
+"""Each look is a kubectl, which takes CPU from those that are waited for."""
 
 
 def restart(lab: state.Lab, shown: progress.Progress) -> None:
@@ -70,7 +72,13 @@ def _wait(kind: str, left: Callable[[Any], list[str]]) -> None:
         return not names
 
     why = "still to come back: "
-    waiting.until(kind, none_is_left, timeout_s=BACK_WITHIN_S, why=lambda: why + ", ".join(names))
+    waiting.until(
+        kind,
+        none_is_left,
+        timeout_s=BACK_WITHIN_S,
+        why=lambda: why + ", ".join(names),
+        pause_s=LOOK_EVERY_S,
+    )
 
 
 def _start(names: Iterable[str]) -> None:

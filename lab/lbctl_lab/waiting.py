@@ -33,7 +33,12 @@ def until_exists(name: str, path: Path, *, timeout_s: float) -> None:
 
 
 def until(
-    name: str, ready: Callable[[], bool], *, timeout_s: float, why: Callable[[], str]
+    name: str,
+    ready: Callable[[], bool],
+    *,
+    timeout_s: float,
+    why: Callable[[], str],
+    pause_s: float = PAUSE_S,
 ) -> None:
     """Wait until `ready`; raise when the process has ended, or after the timeout.
 
@@ -49,7 +54,7 @@ def until(
             if record is None:
                 raise errors.LabError(name, reason, PODS)
             raise errors.LabError(name, f"{reason}\n{last_lines(name)}", f"lbctl lab logs {name}")
-        time.sleep(PAUSE_S)
+        time.sleep(pause_s)
 
 
 def last_lines(name: str) -> str:
