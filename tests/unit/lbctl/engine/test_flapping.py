@@ -80,7 +80,7 @@ def test_while_a_write_about_it_takes_long_others_are_served_and_its_changes_cou
     ],
 )
 def test_what_one_change_more_costs_is_bounded_and_another_service_is_born_meanwhile(
-    play: Play, change: Callable[[int], Json], most: int
+    play: Play, change: Callable[[int], Json], most: int, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def body(bed: Bed) -> None:
         await bed.create(FLAPPER)
@@ -93,3 +93,4 @@ def test_what_one_change_more_costs_is_bounded_and_another_service_is_born_meanw
         assert len(written(bed)) - before <= FLAPS * most
 
     play(body)
+    assert [entry.message for entry in caplog.records if entry.levelname == "ERROR"] == []
