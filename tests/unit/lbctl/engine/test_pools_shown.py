@@ -3,11 +3,15 @@
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 import controller_bed
 import event_loops
 from controller_bed import Bed, Play, served
+from lbctl import app
 from lbctl.kube import resources
 from lbctl.kube.objects import Json
+from lbctl.settings import AddressPoolSettings
 
 POOLS = resources.ADDRESS_POOLS
 
@@ -234,3 +238,27 @@ def test_fields_that_leave_the_spec_leave_the_last_good_one_too(play: Play) -> N
         assert status(bed, "more")["accepted"] == {"addresses": ["198.51.100.1"]}
 
     play(body)
+
+
+def test_pools_of_a_settings_file_that_overlap_leave_those_that_there_were(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path, settings = tmp_path / "settings.yaml", controller_bed.SETTINGS
+    more = AddressPoolSettings(name="more", addresses=("192.0.2.2-192.0.2.9",))
+    bad = settings.model_copy(update={"address_pools": (*settings.address_pools, more)})
+
+    async def body() -> None:
+        path.write_text(settings.model_dump_json(by_alias=True))
+        async with controller_bed.bed(tmp_path) as bed:
+            program = app.run_controller(settings, bed.kubeconfig, path)
+            async with event_loops.running(program):
+                await bed.until(lambda: bed.find(POOLS, "default") is not None)
+                path.write_text(bad.model_dump_json(by_alias=True))
+                await event_loops.until(lambda: "settings stay as they were" in caplog.text)
+                await bed.create()
+                await served(bed)
+            assert bed.ingress() == ["192.0.2.1"]
+            assert bed.find(POOLS, "more") is None
+
+    event_loops.run(body(), event_loops.Hurried)
+    assert "192.0.2.2-192.0.2.3 is in pool default too" in caplog.text
