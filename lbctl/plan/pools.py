@@ -13,7 +13,7 @@ from lbctl.plan import times
 from lbctl.translate.pools import FROM_LABEL, FROM_SETTINGS, is_mirror
 
 READY = "Ready"
-LASTING = "until then it gives addresses by its last good spec (status.accepted)"
+LASTING = "until that is mended it gives addresses by its last good spec (status.accepted)"
 Json: TypeAlias = dict[str, Any]
 
 
