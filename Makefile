@@ -3,7 +3,7 @@ SHELL := /bin/bash
 BIN := .venv/bin
 STAGE := scripts/stage
 
-.PHONY: help setup check test demo lab down conformance bench-vip bench-scale image image-pins \
+.PHONY: help setup check test demo lab down conformance bench-vip bench-flap bench-scale image image-pins \
 	requirements values golden chart-test
 
 help: ## Show this list
@@ -46,6 +46,9 @@ N ?= 1000
 ROUNDS ?= 3
 bench-vip: setup ## From create to address, N Services, beside MetalLB
 	@$(BIN)/python tests/perf/bench_vip.py -n $(N) --rounds $(ROUNDS) $(if $(ENDPOINTS),--endpoints)
+
+bench-flap: setup ## What a Service that changes 20 times a second costs others, on an API server alone
+	@PYTHONPATH=tests $(BIN)/python tests/perf/bench_flap.py
 
 SIZES ?= 1000,5000,10000
 bench-scale: setup ## Thousands of Services: cold start, one change under churn, memory

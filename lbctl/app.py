@@ -4,7 +4,7 @@ import asyncio
 import logging
 import secrets
 import socket
-from collections.abc import Callable, Collection, Coroutine
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 
 from lbctl.engine import (
@@ -20,8 +20,8 @@ from lbctl.engine import (
 )
 from lbctl.engine.caches import Caches
 from lbctl.engine.liveness import Liveness
-from lbctl.ipam.pools import AddressPools
 from lbctl.ipam.port import ExternalIpam
+from lbctl.ipam.resolve import Resolved
 from lbctl.kube import client, config
 from lbctl.kube.leases import Lock, LockTimes
 from lbctl.model.errors import Misconfigured
@@ -55,7 +55,7 @@ class Controller:
         self.decisions = loop.Loop(
             api, self.known, self._snapshots, self._executor, lambda work: kept.timed(work, clock)
         )
-        self.pool_objects = pools.PoolObjects(api, self.known, self._snapshots)
+        self.pool_objects = pools.PoolObjects(api, self.known, self._snapshots, self.recorder)
         self.zone_objects = zones.ZoneObjects(api, self.known)
         self.outside = outside.Outside(api, self.known, self._snapshots, self.decisions.look_at)
         self.outside.cluster = settings.lbctl.cluster_name
@@ -69,14 +69,9 @@ class Controller:
         return self.lock.held_for_s() > 0
 
     @property
-    def pools(self) -> AddressPools:
-        """Return the pools that give addresses now."""
-        return self._snapshots.resolved.pools
-
-    @property
-    def pools_refused(self) -> Collection[str]:
-        """Return the names of the pools that give nothing."""
-        return self._snapshots.resolved.refused.keys()
+    def resolved(self) -> Resolved:
+        """Return which pools give addresses now, and why what others say does not count."""
+        return self._snapshots.resolved
 
     @property
     def queue_depth(self) -> int:

@@ -24,7 +24,7 @@ def told(reason: Reason) -> str:
     if reason in LEAVING:
         return "L4VirtualService"
     if reason in OF_POOLS:
-        return "condition of the AddressPool"
+        return "condition of the AddressPool, event"
     if reason is Reason.UNKNOWN_ANNOTATION:
         return "event; the message of the condition names it"
     return "condition, event" if reason in EVENTS else "condition"

@@ -16,7 +16,8 @@ import ipam_builders as ipam
 from lbctl.ipam import release, sharing
 from lbctl.ipam.allocator import AddressRequest, Grant, allocate
 from lbctl.ipam.ledger import Ledger
-from lbctl.ipam.pools import AddressPools, resolve
+from lbctl.ipam.pools import AddressPools
+from lbctl.ipam.resolve import resolve
 from lbctl.model.allocation import Allocation, AllocationState, Holder
 from lbctl.model.pool import AddressPool, AddressRange, DeclaredPool, Fence, Subject, is_buggy
 from lbctl.model.reasons import Refused

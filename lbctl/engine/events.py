@@ -7,6 +7,8 @@ import secrets
 from dataclasses import dataclass
 
 from lbctl.kube import client, resources
+from lbctl.kube.objects import Json
+from lbctl.kube.resources import Resource
 from lbctl.model import errors
 from lbctl.model.reasons import Condition
 from lbctl.plan import times
@@ -21,27 +23,48 @@ KEPT = 2000
 COMPONENT = "lbctl-controller"
 
 
-@dataclass(frozen=True, slots=True)
-class ServiceEvent:
-    """One event about one Service."""
+CLUSTER_NAMESPACE = "default"
+"""Where the API server wants events about objects that are in no namespace."""
 
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """The object that an event is about."""
+
+    resource: Resource
     namespace: str
+    """Empty: in none."""
     name: str
     uid: str
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One event about one object."""
+
+    about: Subject
     warning: bool
     reason: str
     message: str
 
 
-def event_of(service: ServiceFacts, condition: Condition) -> ServiceEvent:
-    """Return the event that tells of a condition's change."""
-    return ServiceEvent(
-        service.namespace,
-        service.name,
-        service.uid,
+def event_of(service: ServiceFacts, condition: Condition) -> Event:
+    """Return the event that tells of a change of a Service's condition."""
+    return Event(
+        Subject(resources.SERVICES, service.namespace, service.name, service.uid),
         warning=not condition.true,
         reason=condition.reason.value,
         message=condition.message,
+    )
+
+
+def event_of_pool(obj: Json, ready: Json) -> Event:
+    """Return the event that tells of a change of an AddressPool's condition Ready."""
+    return Event(
+        Subject(resources.ADDRESS_POOLS, "", obj["metadata"]["name"], obj["metadata"]["uid"]),
+        warning=ready["status"] != "True",
+        reason=ready["reason"],
+        message=ready["message"],
     )
 
 
@@ -50,13 +73,13 @@ class Recorder:
 
     def __init__(self, api: client.Client) -> None:
         self._api = api
-        self._waiting: asyncio.Queue[ServiceEvent] = asyncio.Queue()
+        self._waiting: asyncio.Queue[Event] = asyncio.Queue()
         self.normal = True
         """Send Normal events too; Warning events are always sent."""
         self.dropped = 0
         """Events that were never sent although they should have been."""
 
-    def record(self, event: ServiceEvent) -> None:
+    def record(self, event: Event) -> None:
         """Queue one event; returns at once."""
         if not (event.warning or self.normal):
             return
@@ -70,27 +93,29 @@ class Recorder:
         while True:
             event = await self._waiting.get()
             try:
-                await self._api.create(resources.EVENTS, _render(event), event.namespace)
+                namespace = event.about.namespace or CLUSTER_NAMESPACE
+                await self._api.create(resources.EVENTS, _render(event), namespace)
             except errors.LbctlError as error:
                 self.dropped += 1
                 log.debug("event %s not sent: %s", event.reason, error)
             await asyncio.sleep(1 / PER_SECOND)
 
 
-def _render(event: ServiceEvent) -> dict[str, object]:
+def _render(event: Event) -> dict[str, object]:
     now = times.render_seconds(datetime.datetime.now(tz=datetime.UTC))
+    about = event.about
+    involved = {
+        "apiVersion": about.resource.api_version,
+        "kind": about.resource.kind,
+        "name": about.name,
+        "uid": about.uid,
+    }
     return {
         "metadata": {
-            "name": f"{event.name}.{secrets.token_hex(8)}",
-            "namespace": event.namespace,
+            "name": f"{about.name}.{secrets.token_hex(8)}",
+            "namespace": about.namespace or CLUSTER_NAMESPACE,
         },
-        "involvedObject": {
-            "apiVersion": "v1",
-            "kind": "Service",
-            "namespace": event.namespace,
-            "name": event.name,
-            "uid": event.uid,
-        },
+        "involvedObject": involved | ({"namespace": about.namespace} if about.namespace else {}),
         "type": "Warning" if event.warning else "Normal",
         "reason": event.reason,
         "message": event.message,

@@ -13,6 +13,7 @@ from lbctl.model.allocation import Allocation, render_allocation
 from lbctl.model.reasons import (
     EXPLAINED_ONLY,
     LEAVING,
+    OF_POOLS,
     QUIET,
     Condition,
     ConditionType,
@@ -26,7 +27,9 @@ from lbctl.translate.service import FINALIZER, PortError, ServiceFacts
 log = logging.getLogger(__name__)
 
 TOLD = {
-    ConditionType.ADDRESS_ALLOCATED: frozenset(Reason) - QUIET - LEAVING - EXPLAINED_ONLY,
+    ConditionType.ADDRESS_ALLOCATED: (
+        frozenset(Reason) - QUIET - LEAVING - EXPLAINED_ONLY - OF_POOLS
+    ),
     ConditionType.DATAPLANE_READY: frozenset(
         {
             Reason.NO_AGENT,

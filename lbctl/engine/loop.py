@@ -185,6 +185,7 @@ class Loop:
 
     async def _settle(self, key: str) -> None:
         asked: set[str] = set()
+        said = _said(self._caches.services.get(key))
         for _ in range(ROUNDS):
             self._queue.seen(key)
             view = self._snapshots.view(key)
@@ -209,8 +210,9 @@ class Loop:
             await self._act(key, todo)
             if any(isinstance(step, _VANISHING) for step in plan.steps):
                 return  # the watch tells when it is gone, and marks the key again
-        log.error("plan does not settle: %s", plan.steps, extra={"key": _log_key(key)})
-        self._queue.retry(key)
+        if _said(self._caches.services.get(key)) == said:
+            log.error("plan does not settle: %s", plan.steps, extra={"key": _log_key(key)})
+        self._queue.retry(key)  # who changes faster than it is written about waits, too
 
     def _must_wait(self, key: str, view: View, plan: order.Plan) -> bool:
         """Tell whether a new address is to be left for now: somebody waits longer for one."""
@@ -302,6 +304,13 @@ def _keep(keys: set[str], key: str, *, wanted: bool) -> None:
         keys.add(key)
     else:
         keys.discard(key)
+
+
+def _said(service: Json | None) -> tuple[object, ...]:
+    """Return what users say in a Service."""
+    meta = metadata(service) if service is not None else {}
+    spec = (service or {}).get("spec")
+    return spec, meta.get("annotations"), meta.get("labels"), meta.get("deletionTimestamp")
 
 
 def _excluded(serving_node: Json | None) -> str:

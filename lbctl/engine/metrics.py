@@ -1,7 +1,7 @@
 """Metrics of the controller: what is decided, how long it takes, what is left of the pools."""
 
 from collections import Counter
-from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from typing import Protocol
 
 from prometheus_client.metrics import Counter as CounterMetric
@@ -10,6 +10,7 @@ from prometheus_client.metrics_core import Metric
 
 from lbctl.engine.caches import Caches
 from lbctl.ipam.pools import FAMILIES, AddressPools
+from lbctl.ipam.resolve import Resolved
 from lbctl.kube.objects import Json, name_of
 from lbctl.kube.store import Change, Store
 from lbctl.model import errors
@@ -37,7 +38,7 @@ POOL_USED = Definition(
 POOL_READY = Definition(
     "gauge",
     "lbctl_pool_ready",
-    "1 where a pool gives addresses, 0 where its condition Ready says why it does not.",
+    "1 where a pool gives addresses as it says, 0 where its condition Ready says why it does not.",
     ("pool",),
 )
 AGENTS = Definition(
@@ -93,13 +94,8 @@ class Controller(Protocol):
         ...
 
     @property
-    def pools(self) -> AddressPools:
-        """Return the pools that give addresses now."""
-        ...
-
-    @property
-    def pools_refused(self) -> Collection[str]:
-        """Return the names of the pools that give nothing."""
+    def resolved(self) -> Resolved:
+        """Return which pools give addresses now, and why what others say does not count."""
         ...
 
     @property
@@ -200,9 +196,9 @@ def _computed(controller: Controller) -> Iterator[Metric]:
     yield LEADER.family([((), controller.leads)])
     yield SERVICES.family(((state,), count) for state, count in _states(known.decisions).items())
     yield REFUSED.family([((), controller.refused_count)])
-    yield POOL_ADDRESSES.family(_sizes(controller.pools).items())
-    yield POOL_USED.family(_used(controller.pools, known.allocations).items())
-    yield POOL_READY.family(_ready(controller.pools, controller.pools_refused).items())
+    yield POOL_ADDRESSES.family(_sizes(controller.resolved.pools).items())
+    yield POOL_USED.family(_used(controller.resolved.pools, known.allocations).items())
+    yield POOL_READY.family(_ready(controller.resolved).items())
     yield AGENTS.family(_agents(known.serving_nodes, controller.is_live).items())
     yield QUEUE.family([((), controller.queue_depth)])
     yield EVENTS_DROPPED.family([((), controller.events_dropped)])
@@ -234,9 +230,11 @@ def _used(pools: AddressPools, allocations: Store) -> Mapping[tuple[str, str], i
     return used
 
 
-def _ready(pools: AddressPools, refused: Iterable[str]) -> Mapping[tuple[str], int]:
+def _ready(resolved: Resolved) -> Mapping[tuple[str], int]:
+    ready = dict.fromkeys(resolved.refused, 0)
     # A name that the settings have, too: theirs gives addresses.
-    return {(name,): 0 for name in refused} | {(pool.name,): 1 for pool in pools}
+    ready |= {pool.name: 1 for pool in resolved.pools if pool.name not in resolved.lasting}
+    return {(name,): value for name, value in ready.items()}
 
 
 def _agents(serving_nodes: Store, is_live: Callable[[str], bool]) -> Mapping[tuple[str, str], int]:

@@ -9,6 +9,7 @@ import datetime
 import logging
 from collections.abc import Mapping
 
+from lbctl.engine import events
 from lbctl.engine.caches import Caches
 from lbctl.engine.snapshot import Snapshots
 from lbctl.kube import client, resources
@@ -27,8 +28,15 @@ POOLS = resources.ADDRESS_POOLS
 class PoolObjects:
     """Writes AddressPool objects while this process leads."""
 
-    def __init__(self, api: client.Client, known: Caches, snapshots: Snapshots) -> None:
+    def __init__(
+        self,
+        api: client.Client,
+        known: Caches,
+        snapshots: Snapshots,
+        recorder: events.Recorder,
+    ) -> None:
         self._api = api
+        self._recorder = recorder
         self._caches = known
         self._snapshots = snapshots
         self._changed = asyncio.Event()
@@ -85,6 +93,9 @@ class PoolObjects:
             case pools.DeletePool(name, uid):
                 await self._api.delete(POOLS, name, uid=uid)
                 return None
-            case pools.WritePoolStatus(name, version, status):
-                body = {"metadata": {"resourceVersion": version}, "status": status}
-                return await self._api.patch(POOLS, name, body, sub="status")
+            case pools.WritePoolStatus(body, told):
+                # Replaced, not merged: a field that left the last good spec has to go.
+                answer = await self._api.replace(POOLS, body, sub="status")
+                if told is not None:
+                    self._recorder.record(events.event_of_pool(answer, told))
+                return answer

@@ -7,7 +7,7 @@ from typing import Protocol
 from lbctl.engine.caches import NAME_INDEX, Caches
 from lbctl.ipam.allocator import Grant
 from lbctl.ipam.ledger import Ledger
-from lbctl.ipam.pools import Resolved, resolve
+from lbctl.ipam.resolve import Resolved, resolve
 from lbctl.kube.objects import Json, generation_of, metadata, name_of, version_of
 from lbctl.model import names
 from lbctl.model.allocation import Allocation, parse_allocation

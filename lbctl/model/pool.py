@@ -109,6 +109,8 @@ class DeclaredPool:
     created: str
     """creationTimestamp: the older of two that overlap counts."""
     pool: AddressPool | Refused
+    accepted: AddressPool | None = None
+    """What it gave addresses by when it was last looked at; None: it gave none."""
 
 
 def address_of(family: int, number: int) -> Address:

@@ -75,9 +75,11 @@ MEANING: dict[Reason, str] = {
     Reason.PORT_CLASH: "a Service that holds the address has the same port; change one of them",
     Reason.SHARING_NOT_ALLOWED: "who holds the address does not share it with this Service",
     Reason.POOL_SERVES: "the pool gives addresses",
-    Reason.POOL_MALFORMED: "the pool gives no new addresses until the field named is corrected",
+    Reason.POOL_MALFORMED: "a field of the pool is wrong: correct it; until then the pool gives "
+    "addresses by its last good spec, if it had one",
     Reason.NAME_TAKEN: "the settings have a pool of that name; give this one another",
-    Reason.OVERLAPS: "an older pool has some of its addresses; remove them from one of the two",
+    Reason.OVERLAPS: "another pool has some of its addresses; remove them from one of the "
+    "two; until then it gives addresses by its last good spec, if it had one",
     Reason.PROGRAMMED: "done, and acknowledged by who did it",
     Reason.NO_ENDPOINTS: "the Service has no endpoints; check its selector and replicas",
     Reason.NO_READY_ENDPOINTS: "the Service has endpoints but none is ready; check the pods",

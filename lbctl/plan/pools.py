@@ -6,12 +6,14 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from lbctl.ipam.ledger import Ledger
-from lbctl.ipam.pools import FAMILIES, Resolved
+from lbctl.ipam.pools import FAMILIES
+from lbctl.ipam.resolve import Resolved
 from lbctl.model.reasons import MEANING, Reason, Refused
 from lbctl.plan import times
 from lbctl.translate.pools import FROM_LABEL, FROM_SETTINGS, is_mirror
 
 READY = "Ready"
+LASTING = "until that is mended it gives addresses by its last good spec (status.accepted)"
 Json: TypeAlias = dict[str, Any]
 
 
@@ -40,11 +42,12 @@ class DeletePool:
 
 @dataclass(frozen=True, slots=True)
 class WritePoolStatus:
-    """Write counters and Ready."""
+    """Write counters, Ready and the last good spec."""
 
-    name: str
-    resource_version: str
-    status: Json
+    body: Json
+    """With the resourceVersion that was read."""
+    told: Json | None
+    """Ready, when somebody should be told: it is another now, or for another reason."""
 
 
 PoolStep: TypeAlias = CreatePool | ReplacePool | DeletePool | WritePoolStatus
@@ -72,7 +75,7 @@ def plan_pools(
         if step is not None:
             todo.append(step)
         elif status != obj.get("status"):
-            todo.append(WritePoolStatus(name, obj["metadata"]["resourceVersion"], status))
+            todo.append(WritePoolStatus({**obj, "status": status}, _news(obj, status)))
     return tuple(todo)
 
 
@@ -90,22 +93,50 @@ def _mirror_step(obj: Json, spec: Json | None) -> PoolStep | None:
 
 def _status(obj: Json, resolved: Resolved, ledger: Ledger, now: datetime.datetime) -> Json:
     name, generation = obj["metadata"]["name"], obj["metadata"].get("generation", 0)
-    serves = resolved.pools.named(name) is not None and name not in resolved.refused
+    serves = resolved.pools.named(name) is not None and resolved.gives(name)
     free = {
         family: resolved.pools.available(name, family, ledger) if serves else 0
         for family in FAMILIES
     }
-    shown = (obj.get("status") or {}).get("conditions") or ()
-    others = [entry for entry in shown if entry["type"] != READY]
-    before: Json = next((entry for entry in shown if entry["type"] == READY), {})
-    verdict = resolved.refused.get(name) or Refused(Reason.POOL_SERVES, MEANING[Reason.POOL_SERVES])
-    ready = _ready(verdict, generation, before, now)
-    return {
+    known = obj.get("status") or {}
+    others = [entry for entry in known.get("conditions") or () if entry["type"] != READY]
+    ready = _ready(_verdict(name, resolved), generation, _shown(known), now)
+    return _accepted(obj, resolved) | {
         "observedGeneration": generation,
         "assigned": {f"ipv{family}": str(ledger.bound(name, family)) for family in FAMILIES},
         "available": {f"ipv{family}": str(count) for family, count in free.items()},
         "conditions": [*others, ready],
     }
+
+
+def _accepted(obj: Json, resolved: Resolved) -> Json:
+    """Return what an object gives addresses by; of a mirror the settings know it."""
+    name = obj["metadata"]["name"]
+    if is_mirror(obj) or not resolved.gives(name):
+        return {}
+    lasting = name in resolved.lasting
+    return {"accepted": obj["status"]["accepted"] if lasting else obj["spec"]}
+
+
+def _verdict(name: str, resolved: Resolved) -> Refused:
+    refused = resolved.refused.get(name)
+    if refused is None:
+        return Refused(Reason.POOL_SERVES, MEANING[Reason.POOL_SERVES])
+    rest = f"; {LASTING}" if name in resolved.lasting else ""
+    return Refused(refused.reason, refused.detail + rest)
+
+
+def _shown(status: Json) -> Json:
+    """Return the condition Ready of a status; empty when there is none."""
+    found = (entry for entry in status.get("conditions") or () if entry["type"] == READY)
+    return next(found, {})
+
+
+def _news(obj: Json, status: Json) -> Json | None:
+    """Return Ready of a new status when it says something else; that a new pool serves is none."""
+    before, ready = _shown(obj.get("status") or {}), _shown(status)
+    told = before.get("reason", Reason.POOL_SERVES.value)
+    return ready if ready["reason"] != told else None
 
 
 def _ready(verdict: Refused, generation: int, before: Json, now: datetime.datetime) -> Json:

@@ -42,9 +42,16 @@ def configured_pools(pools: Sequence[AddressPoolSettings]) -> tuple[AddressPool,
 
 
 def translate_pool(obj: Mapping[str, Any]) -> DeclaredPool:
-    """Return what an AddressPool object asks for, or which field of it is wrong."""
-    meta = obj["metadata"]
-    return DeclaredPool(meta["name"], meta.get("creationTimestamp", ""), _declared(obj))
+    """Return what an AddressPool object asks for, or which field is wrong, and its last good."""
+    meta, name = obj["metadata"], obj["metadata"]["name"]
+    kept = (obj.get("status") or {}).get("accepted")
+    accepted = _declared(name, kept) if kept else None
+    return DeclaredPool(
+        name,
+        meta.get("creationTimestamp", ""),
+        _declared(name, obj.get("spec") or {}),
+        accepted if isinstance(accepted, AddressPool) else None,
+    )
 
 
 def is_mirror(obj: Mapping[str, Any]) -> bool:
@@ -86,14 +93,13 @@ def _canonical(text: str) -> str:
     return str(ipaddress.ip_network(text.strip()))
 
 
-def _declared(obj: Mapping[str, Any]) -> AddressPool | Refused:
-    spec = obj.get("spec") or {}
+def _declared(name: str, spec: Mapping[str, Any]) -> AddressPool | Refused:
     try:
         # An object's name may have dots, which a pool of the settings may not.
         # And who is asked with which token is not for an object to say.
         plain = {key: value for key, value in spec.items() if key != "external"}
         parsed = AddressPoolSettings.model_validate({**plain, "name": "x"})
-        return _pool(parsed, PRIORITY, name=obj["metadata"]["name"])
+        return _pool(parsed, PRIORITY, name=name)
     except pydantic.ValidationError as error:
         return Refused(Reason.POOL_MALFORMED, _named(error))
     except ValueError as error:

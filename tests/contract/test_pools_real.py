@@ -1,5 +1,6 @@
 """AddressPool objects on a real API server, with the controller at work."""
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -146,5 +147,61 @@ def test_a_pool_that_changes_moves_nobody_and_helps_who_waits(real_api: Path, na
             for service in (one, two, f"{name}-other"):
                 await api.delete(resources.SERVICES, service, "default")
             await until(api, POOLS, "settings-pool", counts("0", "2"))
+
+    event_loops.run(body())
+
+
+async def asks(api: Client, service: str, pool: str) -> None:
+    """Create a Service that wants an address of one pool."""
+    obj = api_builders.service(service, loadBalancerClass=CLASS)
+    obj["metadata"] |= {"annotations": {"lbctl.io/address-pool": pool}}
+    await api.create(resources.SERVICES, obj, "default")
+
+
+async def told(api: Client, pool: str) -> list[tuple[str, str]]:
+    """Return type and reason of the events about a pool, as `kubectl describe` finds them."""
+    path = f"/api/v1/events?fieldSelector=involvedObject.name={pool}"
+    found = (await api.raw("GET", path))["items"]
+    assert {entry["involvedObject"]["kind"] for entry in found} <= {"AddressPool"}
+    found.sort(key=lambda entry: int(entry["metadata"]["resourceVersion"]))
+    return [(entry["type"], entry["reason"]) for entry in found]
+
+
+def test_a_pool_that_was_edited_badly_gives_on_and_so_it_does_for_the_next_controller(
+    real_api: Path, name: str
+) -> None:
+    async def body() -> None:
+        one, two, late = f"{name}-one", f"{name}-two", f"{name}-late"
+        async with controlled(real_api) as api:
+            serves = {"namespaces": ["default"]}
+            await declare(api, name, "198.19.6.1-198.19.6.9", autoAssign=False, serves=serves)
+            good = await until(api, POOLS, name, is_ready("True", "Serves"))
+            # The API server lets a range through that ends before it begins.
+            await api.patch(POOLS, name, {"spec": {"addresses": ["198.19.6.9-198.19.6.1"]}})
+            bad = await until(api, POOLS, name, is_ready("False", "Malformed"))
+            assert bad["status"]["accepted"] == good["spec"]
+            assert "last good spec" in bad["status"]["conditions"][0]["message"]
+            await asks(api, one, name)
+            await until(api, resources.SERVICES, one, shows("198.19.6.1"))
+        async with controlled(real_api) as api:
+            await asks(api, two, name)
+            await until(api, resources.SERVICES, two, shows("198.19.6.2"))
+            # Nobody else comes by what the last good spec has.
+            await declare(api, late, "198.19.6.5")
+            await until(api, POOLS, late, is_ready("False", "Overlaps"))
+            mended = {"addresses": ["198.19.6.1-198.19.6.4"], "serves": None}
+            await api.patch(POOLS, name, {"spec": mended})
+            right = await until(api, POOLS, name, is_ready("True", "Serves"))
+            assert right["status"]["accepted"] == right["spec"]
+            assert "serves" not in right["status"]["accepted"]
+            await until(api, POOLS, late, is_ready("True", "Serves"))
+            while len(await told(api, name)) < 2:  # noqa: ASYNC110 (the limit of `run` ends it)
+                await asyncio.sleep(0.05)
+            assert await told(api, name) == [("Warning", "Malformed"), ("Normal", "Serves")]
+            for service in (one, two):
+                await api.delete(resources.SERVICES, service, "default")
+            await until(api, POOLS, name, counts("0", "4"))
+            for pool in (name, late):
+                await api.delete(POOLS, pool)
 
     event_loops.run(body())

@@ -3,8 +3,8 @@
     async with api_server.serving() as fake:
         async with client.Client(fake.cluster) as api: ...
 
-Faults to be had: `unavailable`, `silent`, `refuse` (the next call that matches), `end_watches`,
-`break_watches`, `compact` (410 to watches from before).
+Faults to be had: `unavailable`, `silent`, `refuse` (the next call that matches), `hold` (calls that
+match wait), `end_watches`, `break_watches`, `compact` (410 to watches from before).
 """
 
 import asyncio
@@ -48,6 +48,7 @@ class ApiServer:
         self.tokens: list[str] = []
         """The bearer token of every request, in order."""
         self._refusals: list[tuple[str, str, Refusal]] = []
+        self._held: list[tuple[str, str, asyncio.Event]] = []
         self._changed = asyncio.Event()
         self._generation = 0
         self._broken = False
@@ -60,6 +61,12 @@ class ApiServer:
     def refuse(self, method: str, part: str, refusal: Refusal) -> None:
         """Answer the next call of that method whose path has `part` in it with a refusal."""
         self._refusals.append((method, part, refusal))
+
+    def hold(self, method: str, part: str) -> asyncio.Event:
+        """Let calls of that method whose path has `part` in it wait until the event is set."""
+        gate = asyncio.Event()
+        self._held.append((method, part, gate))
+        return gate
 
     def end_watches(self) -> None:
         """End every watch that is open, as a restart of the server does."""
@@ -153,6 +160,9 @@ class ApiServer:
     async def _fail(self, request: web.Request) -> None:
         if self.silent:
             await asyncio.Event().wait()
+        for method, part, gate in self._held:
+            if method == request.method and part in request.path_qs:
+                await gate.wait()
         part = self.unavailable_for
         if self.unavailable or (part and part in request.path):
             raise Refusal(503, "ServiceUnavailable", "the fake is told to be unavailable")

@@ -47,8 +47,10 @@ class Run:
         }
 
 
-async def measure(api: client.Client, count: int, *, paced: bool, endpoints: list[Any]) -> Run:
-    """Create Services and wait until each has an address."""
+async def measure(
+    api: client.Client, count: int, *, per_s: float | None, endpoints: list[Any]
+) -> Run:
+    """Create Services, as fast as it goes where no rate is given; wait until all have addresses."""
     run = Run()
     everyone = asyncio.Event()
     watcher = asyncio.ensure_future(_watch(api, run, count, everyone))
@@ -56,7 +58,7 @@ async def measure(api: client.Client, count: int, *, paced: bool, endpoints: lis
         await load.spread(count, lambda n: load.create_slice(api, n, endpoints))
     create = _creator(api, run)
     try:
-        await (load.pace(count, PACE_PER_S, create) if paced else load.spread(count, create))
+        await (load.pace(count, per_s, create) if per_s else load.spread(count, create))
         async with asyncio.timeout(GIVE_UP_S):
             await everyone.wait()
     finally:
@@ -166,9 +168,9 @@ async def bench(count: int, rounds: int, *, with_endpoints: bool) -> dict[str, l
                 product.start()
                 await asyncio.sleep(3)
                 try:
-                    for mode in ("paced", "burst"):
+                    for mode, per_s in (("paced", PACE_PER_S), ("burst", None)):
                         shown.say(f"round {turn + 1} of {rounds}: {name}, {mode}, {count} Services")
-                        run = await measure(api, count, paced=mode == "paced", endpoints=endpoints)
+                        run = await measure(api, count, per_s=per_s, endpoints=endpoints)
                         found.setdefault(f"{name} {mode}", []).append(run.figures())
                         await load.clean(api)
                 finally:

@@ -17,7 +17,7 @@ def test_the_page_is_what_the_table_says() -> None:
         (Reason.POOL_EXHAUSTED, "condition, event"),
         (Reason.NO_ENDPOINTS, "condition"),
         (Reason.WITHDRAWN, "L4VirtualService"),
-        (Reason.OVERLAPS, "condition of the AddressPool"),
+        (Reason.OVERLAPS, "condition of the AddressPool, event"),
         (Reason.NO_CONTROLLER, ""),
     ],
 )

@@ -35,8 +35,11 @@ SPEC = [
     "externalName",
 ]
 PORT = ["name", "protocol", "port", "targetPort", "nodePort", "appProtocol"]
-INGRESS = ["ip", "hostname", "ipMode", "ports"]
-"""ServiceSpec, ServicePort and LoadBalancerIngress of Kubernetes 1.36."""
+INGRESS = ["ip", "hostname", "ipMode", "ports[].port", "ports[].protocol", "ports[].error"]
+"""ServiceSpec, ServicePort and LoadBalancerIngress of Kubernetes 1.34 to 1.36.
+
+`tests/contract/test_service_fields_real.py` asks the API server.
+"""
 
 
 def first_cells() -> set[str]:

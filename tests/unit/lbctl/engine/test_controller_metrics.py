@@ -13,6 +13,7 @@ import metrics_reader
 from controller_bed import SETTINGS, Bed
 from fakes.api_objects import Refusal
 from lbctl.engine import events, metrics
+from lbctl.kube import resources
 from lbctl.kube.store import Change
 from lbctl.runtime import metrics as common
 from lbctl.settings import MetricsSettings, Settings
@@ -240,7 +241,8 @@ def test_events_that_are_refused_or_too_many_count_as_dropped(tmp_path: Path) ->
     async def body() -> None:
         async with controller_bed.bed(tmp_path) as bed:
             recorder = events.Recorder(bed.api)
-            event = events.ServiceEvent("default", "kuard", "uid", True, "NoPool", "no pool")
+            about = events.Subject(resources.SERVICES, "default", "kuard", "uid")
+            event = events.Event(about, True, "NoPool", "no pool")
             for _ in range(events.KEPT + 2):
                 recorder.record(event)
             assert recorder.dropped == 2

@@ -3,11 +3,15 @@
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 import controller_bed
 import event_loops
 from controller_bed import Bed, Play, served
+from lbctl import app
 from lbctl.kube import resources
 from lbctl.kube.objects import Json
+from lbctl.settings import AddressPoolSettings
 
 POOLS = resources.ADDRESS_POOLS
 
@@ -146,3 +150,115 @@ def test_withdrawing_everything_takes_the_mirrors_away_and_leaves_what_is_others
             assert bed.find(POOLS, "own") is not None
 
     event_loops.run(body(), event_loops.Hurried)
+
+
+def stories(bed: Bed, name: str) -> list[tuple[str, str]]:
+    """Return what events tell of a pool: type and reason, in the order in which they came."""
+    told = [
+        entry.object
+        for entry in bed.fake.objects.history
+        if entry.resource is resources.EVENTS
+        and entry.object["involvedObject"]["kind"] == "AddressPool"
+        and entry.object["involvedObject"]["name"] == name
+    ]
+    return [(event["type"], event["reason"]) for event in told]
+
+
+async def spoil(bed: Bed, name: str, text: str = "nonsense") -> None:
+    """Edit a pool so that it is wrong, and wait until it says so."""
+    await bed.api.patch(POOLS, name, {"spec": {"addresses": [text]}})
+    await bed.until(lambda: status(bed, name)["ready"][0] == "False")
+
+
+def test_a_pool_that_was_edited_badly_gives_on_also_after_a_restart(tmp_path: Path) -> None:
+    async def body() -> None:
+        async with controller_bed.bed(tmp_path) as bed:
+            asks = {"loadBalancerIP": "198.51.100.7"}
+            await declare(bed, "more", "198.51.100.1-198.51.100.9", priority=1)
+            async with event_loops.running(bed.controller()):
+                await bed.until(lambda: status(bed, "more")["ready"] == ("True", "Serves"))
+                await spoil(bed, "more")
+                await bed.create("next")
+                await served(bed, "next")
+            async with event_loops.running(bed.controller()):
+                await bed.create("after", **asks)
+                await served(bed, "after")
+                await bed.create("last")
+                await served(bed, "last")
+            assert bed.ingress("next") == ["198.51.100.1"]
+            assert bed.ingress("after") == ["198.51.100.7"]
+            assert bed.ingress("last") == ["198.51.100.2"]
+
+    event_loops.run(body(), event_loops.Hurried)
+
+
+def test_a_pool_that_reaches_for_a_younger_ones_addresses_takes_none_of_them(
+    play: Play,
+) -> None:
+    async def body(bed: Bed) -> None:
+        for name, address in (("old", "198.51.100.1"), ("young", "198.51.100.2")):
+            await declare(bed, name, address, autoAssign=False)
+        for name in ("old", "young"):
+            await bed.until(lambda name=name: "accepted" in status(bed, name))  # type: ignore[misc]
+        await spoil(bed, "old", "198.51.100.1-198.51.100.9")
+        assert status(bed, "old")["ready"] == ("False", "Overlaps")
+        assert status(bed, "young")["ready"] == ("True", "Serves")
+        await bed.create(loadBalancerIP="198.51.100.2")
+        await served(bed)
+
+    play(body)
+
+
+def test_an_event_tells_once_that_a_pool_is_wrong_and_once_that_it_is_right_again(
+    tmp_path: Path,
+) -> None:
+    async def body() -> None:
+        async with controller_bed.bed(tmp_path) as bed:
+            await declare(bed, "more", "198.51.100.1-198.51.100.9")
+            async with event_loops.running(bed.controller()):
+                await bed.until(lambda: "accepted" in status(bed, "more"))
+                await spoil(bed, "more")
+                await bed.until(lambda: stories(bed, "more") == [("Warning", "Malformed")])
+            async with event_loops.running(bed.controller()):
+                await bed.api.patch(POOLS, "more", {"spec": {"addresses": ["rubbish"]}})
+                await bed.until(lambda: status(bed, "more")["observedGeneration"] == 3)
+                await bed.api.patch(POOLS, "more", {"spec": {"addresses": ["198.51.100.1"]}})
+                await bed.until(lambda: len(stories(bed, "more")) > 1)
+            assert stories(bed, "more") == [("Warning", "Malformed"), ("Normal", "Serves")]
+
+    event_loops.run(body(), event_loops.Hurried)
+
+
+def test_fields_that_leave_the_spec_leave_the_last_good_one_too(play: Play) -> None:
+    async def body(bed: Bed) -> None:
+        await declare(bed, "more", "198.51.100.1", serves={"namespaces": ["shop"]})
+        await bed.until(lambda: "serves" in status(bed, "more").get("accepted", {}))
+        await bed.api.patch(POOLS, "more", {"spec": {"serves": None}})
+        await bed.until(lambda: "serves" not in status(bed, "more")["accepted"])
+        assert status(bed, "more")["accepted"] == {"addresses": ["198.51.100.1"]}
+
+    play(body)
+
+
+def test_pools_of_a_settings_file_that_overlap_leave_those_that_there_were(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path, settings = tmp_path / "settings.yaml", controller_bed.SETTINGS
+    more = AddressPoolSettings(name="more", addresses=("192.0.2.2-192.0.2.9",))
+    bad = settings.model_copy(update={"address_pools": (*settings.address_pools, more)})
+
+    async def body() -> None:
+        path.write_text(settings.model_dump_json(by_alias=True))
+        async with controller_bed.bed(tmp_path) as bed:
+            program = app.run_controller(settings, bed.kubeconfig, path)
+            async with event_loops.running(program):
+                await bed.until(lambda: bed.find(POOLS, "default") is not None)
+                path.write_text(bad.model_dump_json(by_alias=True))
+                await event_loops.until(lambda: "settings stay as they were" in caplog.text)
+                await bed.create()
+                await served(bed)
+            assert bed.ingress() == ["192.0.2.1"]
+            assert bed.find(POOLS, "more") is None
+
+    event_loops.run(body(), event_loops.Hurried)
+    assert "192.0.2.2-192.0.2.3 is in pool default too" in caplog.text

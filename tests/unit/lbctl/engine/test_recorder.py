@@ -4,14 +4,16 @@ import event_loops
 from fakes import api_objects, api_server
 from fakes.api_objects import Json, Refusal
 from lbctl.engine import events
-from lbctl.engine.events import Recorder, ServiceEvent
+from lbctl.engine.events import Event, Recorder, Subject
+from lbctl.kube import resources
 from lbctl.kube.client import Client
 
+KUARD = Subject(resources.SERVICES, "default", "kuard", "uid-1")
 RULES = {rules.resource.plural: rules for rules in api_objects.KNOWN}
 
 
-def event(number: int, *, warning: bool = False) -> ServiceEvent:
-    return ServiceEvent("default", "kuard", "uid-1", warning, "Allocated", f"message {number}")
+def event(number: int, *, warning: bool = False) -> Event:
+    return Event(KUARD, warning, "Allocated", f"message {number}")
 
 
 def sent(fake: api_server.ApiServer) -> list[Json]:

@@ -1,58 +1,14 @@
-"""Which pools give addresses, how many they have, and which one an address is in."""
+"""How many addresses pools have, and which one an address is in."""
 
 import pytest
 
 import builders
 import ipam_builders as ipam
 from lbctl.ipam.ledger import Ledger
-from lbctl.ipam.pools import AddressPools, resolve
-from lbctl.model.pool import AddressPool, DeclaredPool
-from lbctl.model.reasons import Reason, Refused
+from lbctl.ipam.pools import AddressPools
+from lbctl.model.pool import AddressPool
 
 CONFIGURED = ipam.pool("default", "192.0.2.0/24")
-
-
-def declared(name: str, *texts: str, created: str = "2026-11-21T12:00:00Z") -> DeclaredPool:
-    return DeclaredPool(name, created, ipam.pool(name, *texts))
-
-
-def test_objects_stand_beside_the_settings() -> None:
-    found = resolve([CONFIGURED], [declared("more", "198.51.100.0/24")])
-    assert [pool.name for pool in found.pools] == ["default", "more"]
-    assert found.refused == {}
-
-
-def test_a_name_of_the_settings_is_taken() -> None:
-    found = resolve([CONFIGURED], [declared("default", "198.51.100.0/24")])
-    assert found.refused["default"].reason is Reason.NAME_TAKEN
-    assert len(found.pools) == 1
-
-
-def test_what_overlaps_an_older_pool_gives_nothing_and_is_told_with_what() -> None:
-    newer = declared("a", "198.51.100.9-198.51.100.99", created="2026-11-21T12:00:01Z")
-    older = declared("b", "198.51.100.0/28")
-    found = resolve([], [newer, older])
-    assert [pool.name for pool in found.pools] == ["b"]
-    assert found.refused["a"] == Refused(
-        Reason.OVERLAPS, "198.51.100.9-198.51.100.14 is in pool b too"
-    )
-
-
-def test_of_two_pools_of_one_age_the_first_name_counts() -> None:
-    found = resolve([], [declared("b", "192.0.2.1"), declared("a", "192.0.2.1")])
-    assert list(found.refused) == ["b"]
-
-
-def test_static_addresses_overlap_too_and_families_never_do() -> None:
-    static = DeclaredPool("s", "", ipam.pool("s", static=("192.0.2.7",)))
-    assert list(resolve([CONFIGURED], [static]).refused) == ["s"]
-    six = declared("six", "::c000:201-::c000:2ff")
-    assert resolve([CONFIGURED], [six]).refused == {}
-
-
-def test_what_does_not_parse_gives_nothing() -> None:
-    broken = DeclaredPool("x", "", Refused(Reason.POOL_MALFORMED, "spec.addresses: y"))
-    assert resolve([], [broken]).refused == {"x": broken.pool}
 
 
 @pytest.mark.parametrize(

@@ -3,10 +3,12 @@
 import datetime
 from typing import Any
 
+import pytest
+
 import builders
 import ipam_builders as ipam
 from lbctl.ipam.ledger import Ledger
-from lbctl.ipam.pools import resolve
+from lbctl.ipam.resolve import resolve
 from lbctl.plan import pools
 from lbctl.plan.pools import CreatePool, DeletePool, PoolStep, ReplacePool, WritePoolStatus
 from lbctl.settings import AddressPoolSettings
@@ -36,14 +38,25 @@ def planned(
     return pools.plan_pools(MIRRORS, objects, found, ledger or Ledger(), now)
 
 
-def status_of(entry: Any, *more: Any, ledger: Ledger | None = None) -> dict[str, Any]:
+def step_of(
+    entry: Any,
+    *more: Any,
+    ledger: Ledger | None = None,
+    now: datetime.datetime = builders.NOW,
+) -> WritePoolStatus:
     found = [
-        step.status
-        for step in planned(*more, entry, ledger=ledger)
-        if isinstance(step, WritePoolStatus) and step.name == entry["metadata"]["name"]
+        step
+        for step in planned(*more, entry, ledger=ledger, now=now)
+        if isinstance(step, WritePoolStatus)
+        and step.body["metadata"]["name"] == entry["metadata"]["name"]
     ]
     assert len(found) == 1
     return found[0]
+
+
+def status_of(entry: Any, *more: Any, ledger: Ledger | None = None) -> dict[str, Any]:
+    found: dict[str, Any] = step_of(entry, *more, ledger=ledger).body["status"]
+    return found
 
 
 def written(entry: Any, *more: Any, ledger: Ledger | None = None) -> Any:
@@ -119,15 +132,74 @@ def test_the_time_of_a_condition_moves_with_its_status_only() -> None:
     ledger = Ledger([ipam.bound("198.51.100.1", "a", pool="more")])
     counted = planned(written(base), before, ledger=ledger, now=LATER)
     (step,) = (found for found in counted if isinstance(found, WritePoolStatus))
-    assert step.status["conditions"][0]["lastTransitionTime"] == since
+    assert step.body["status"]["conditions"][0]["lastTransitionTime"] == since
     broken = {**before, "spec": {"addresses": ["192.0.2.1"]}}
     (told,) = (e for e in planned(written(base), broken, now=LATER))
     assert isinstance(told, WritePoolStatus)
-    assert told.resource_version == "7"
-    assert told.status["conditions"][0]["lastTransitionTime"] == "2026-11-21T12:01:00Z"
+    assert told.body["metadata"]["resourceVersion"] == "7"
+    assert told.body["status"]["conditions"][0]["lastTransitionTime"] == "2026-11-21T12:01:00Z"
 
 
 def test_conditions_of_others_stay() -> None:
     theirs = {"type": "example.org/Audited", "status": "True"}
     before = {**obj("more", "198.51.100.0/28"), "status": {"conditions": [theirs]}}
     assert theirs in status_of(before, mirror())["conditions"]
+
+
+def edited(entry: Any, *addresses: str) -> Any:
+    """Return a pool whose owner changed its addresses after its status was written."""
+    meta = {**entry["metadata"], "generation": 4}
+    return {**entry, "metadata": meta, "spec": {**entry["spec"], "addresses": [*addresses]}}
+
+
+def test_what_a_pool_gives_by_is_kept_beside_what_it_says() -> None:
+    more = obj("more", "198.51.100.0/28", priority=7)
+    assert status_of(more, mirror())["accepted"] == more["spec"]
+    wider = edited(written(more, mirror()), "198.51.100.0/24")
+    assert status_of(wider, mirror())["accepted"] == wider["spec"]
+    assert "accepted" not in status_of(mirror())
+
+
+@pytest.mark.parametrize(
+    ("addresses", "reason"),
+    [(["nonsense"], "Malformed"), (["192.0.2.3-192.0.2.9"], "Overlaps")],
+)
+def test_a_bad_edit_leaves_the_last_good_spec_in_force_and_says_so(
+    addresses: list[str], reason: str
+) -> None:
+    more = written(obj("more", "198.51.100.0/28"), mirror())
+    bad = edited(more, *addresses)
+    found = status_of(bad, mirror())
+    assert ready(found)[:2] == ("False", reason)
+    assert ready(found)[2].endswith(f"; {pools.LASTING}")
+    assert found["accepted"] == more["spec"]
+    assert found["available"] == more["status"]["available"]
+    assert found["observedGeneration"] == 4
+
+
+def test_what_never_was_good_or_is_the_settings_now_gives_nothing() -> None:
+    never = status_of(obj("more", "nonsense"), mirror())
+    assert "accepted" not in never
+    assert pools.LASTING not in ready(never)[2]
+    before = obj("more", "192.0.2.1")  # good until the settings came to have the address
+    lost = {**before, "status": {"accepted": before["spec"]}}
+    found = status_of(lost, mirror())
+    assert "accepted" not in found
+    assert found["available"] == {"ipv4": "0", "ipv6": "0"}
+
+
+def test_who_looks_at_a_pool_is_told_once_that_it_is_wrong_and_once_that_it_is_right() -> None:
+    base, new = written(mirror()), obj("more", "198.51.100.0/28")
+    assert step_of(new, base).told is None  # that a new pool serves is no news
+    good = written(new, base)
+    bad = edited(good, "nonsense")
+    told = step_of(bad, base).told
+    assert told is not None
+    assert (told["status"], told["reason"]) == ("False", "Malformed")
+    bad = written(bad, base)
+    ledger = Ledger([ipam.bound("198.51.100.1", "a", pool="more")])
+    assert step_of(bad, base, ledger=ledger).told is None
+    assert step_of(edited(bad, "rubbish"), base).told is None  # the same, for another cause
+    mended = step_of(edited(bad, "198.51.100.0/28"), base).told
+    assert mended is not None
+    assert (mended["status"], mended["reason"]) == ("True", "Serves")

@@ -119,3 +119,15 @@ def test_only_the_label_makes_a_mirror() -> None:
     assert not pools.is_mirror(obj())
     labels = {pools.FROM_LABEL: pools.FROM_SETTINGS}
     assert pools.is_mirror({"metadata": {"name": "p", "labels": labels}})
+
+
+def test_the_last_good_spec_is_read_beside_what_is_said() -> None:
+    kept = {"accepted": {"addresses": ["192.0.2.1"], "priority": 7}}
+    found = pools.translate_pool({**obj(addresses=["nonsense"]), "status": kept})
+    assert isinstance(found.pool, Refused)
+    assert found.accepted == ipam.pool("p.example", "192.0.2.1", priority=7)
+
+
+@pytest.mark.parametrize("status", [{}, None, {"accepted": {"addresses": ["nonsense"]}}])
+def test_without_a_last_good_spec_that_can_be_read_there_is_none(status: Any) -> None:
+    assert pools.translate_pool({**obj(), "status": status}).accepted is None
