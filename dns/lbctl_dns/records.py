@@ -14,6 +14,30 @@ class MalformedZone(Exception):
     """The text is not a zone that can be served; says what is wrong."""
 
 
+_TARGETS = {
+    "NS": (0,), "CNAME": (0,), "DNAME": (0,), "PTR": (0,), "MX": (1,), "SRV": (3,), "SOA": (0, 1),
+    "NAPTR": (5,), "AFSDB": (1,), "RP": (0, 1), "HTTPS": (1,), "SVCB": (1,),
+}  # fmt: skip
+"""By type, which words of a record are host names."""
+
+
+class _Parser(dnslib.ZoneParser):
+    """dnslib's parser, which leaves `@` and some relative names as they are written."""
+
+    def parse_rr(self, rr: list[str]) -> dnslib.RR:
+        """Return one record, its host names made absolute."""
+        kind = next((at for at, word in enumerate(rr[:4]) if at and word in _TARGETS), None)
+        if kind is not None:
+            for place in _TARGETS[rr[kind]]:
+                rr[kind + 1 + place] = self._absolute(rr[kind + 1 + place])
+        return super().parse_rr(rr)  # type: ignore[no-any-return, no-untyped-call]
+
+    def _absolute(self, host: str) -> str:
+        if host.endswith("."):
+            return host
+        return str(self.origin) if host == "@" else f"{host}.{self.origin}".replace("..", ".")
+
+
 class _Uncompressed(DNSBuffer):
     """A buffer that writes names in full, as record sets are copied between messages."""
 
@@ -26,8 +50,8 @@ def parse_zone(text: str, origin: str) -> tuple[zone.Zone, int]:
     try:
         apex = names.to_wire(origin)
         # Its tokens need a final line end.
-        parse = dnslib.RR.fromZone
-        parsed = list(parse(text + "\n", names.to_text(apex)))  # type: ignore[no-untyped-call]
+        parser = _Parser(text + "\n", names.to_text(apex))  # type: ignore[no-untyped-call]
+        parsed = list(parser)
         sets = _sets(parsed)
     except MalformedZone:
         raise
