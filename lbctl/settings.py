@@ -7,36 +7,13 @@ Loading a file is `lbctl.runtime.config_file`. Unknown keys are errors that name
 import ipaddress
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
-from pydantic.alias_generators import to_camel
+from pydantic import ConfigDict, Field, field_validator, model_validator
 
+from lbctl.settings_parts import DnsLabel, DomainName, LabelExpression, LabelSelector
+from lbctl.settings_parts import Section as _Section
+from lbctl.settings_transfer import TransferSettings
 
-class _Section(BaseModel):
-    model_config = ConfigDict(
-        extra="forbid",
-        frozen=True,
-        alias_generator=to_camel,
-        populate_by_name=True,
-        use_attribute_docstrings=True,
-    )
-
-
-DnsLabel = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")]
-DomainName = Annotated[
-    str, Field(pattern=r"^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)*[a-z0-9-]{1,63}\.?$")
-]
 ClusterName = Annotated[str, Field(pattern=r"^[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?$")]
-
-
-class LabelExpression(_Section):
-    """One Kubernetes label selector requirement."""
-
-    key: str = Field(min_length=1)
-    """Label key."""
-    operator: Literal["In", "NotIn", "Exists", "DoesNotExist"]
-    """How the label is compared."""
-    values: tuple[str, ...] = ()
-    """Values for `In` and `NotIn`; empty for the others."""
 
 
 class NamespaceSelector(_Section):
@@ -136,15 +113,6 @@ class ControllerSettings(_Section):
     """Group of serving nodes, as shown in records."""
     vrf_name: str = ""
     """Routing context of the VIPs, as shown in records."""
-
-
-class LabelSelector(_Section):
-    """A Kubernetes label selector: every part must hold; an empty one selects everything."""
-
-    match_labels: dict[str, str] = Field(default={})
-    """Labels and the values they must have."""
-    match_expressions: tuple[LabelExpression, ...] = ()
-    """Further demands."""
 
 
 class PoolFence(_Section):
@@ -256,6 +224,8 @@ class NameServiceSettings(_Section):
     """Addresses of the name servers (glue); the n-th of each family is `ns<n>.<zone>`."""
     soa: SoaSettings = SoaSettings()
     """The zone's SOA record."""
+    transfer: TransferSettings = TransferSettings()
+    """Secondaries: other servers that take whole zones."""
     workers: int = Field(default=1, ge=1, le=64)
     """Processes that answer queries; one is worth several CoreDNS cores. Needs a restart."""
 

@@ -78,19 +78,20 @@ _BEFORE_COOKIE = tuple(
 class Clerk:
     """Answers OPT records; remembers those without a cookie, which are few and repeat."""
 
-    __slots__ = ("_known", "_now_s", "_secret", "_stamp")
+    __slots__ = ("_known", "_secret", "_stamp", "now_s")
 
     def __init__(self, secret: bytes) -> None:
         self._secret = secret
         self._known: dict[bytes, tuple[int, bytes]] = {}
-        self._now_s = -1
+        self.now_s = -1
+        """Unix time of the last tick."""
         self.tick(0)
 
     def tick(self, now_s: int) -> None:
         """Set the Unix time that cookies are stamped with."""
-        if now_s != self._now_s:
+        if now_s != self.now_s:
             # The layout of RFC 9018, with BLAKE2s for SipHash: only our secret's holders check it.
-            self._now_s, self._stamp = now_s, b"\x01\0\0\0" + now_s.to_bytes(4)
+            self.now_s, self._stamp = now_s, b"\x01\0\0\0" + now_s.to_bytes(4)
 
     def opt(self, block: bytes, client: str) -> tuple[int, bytes] | None:
         """Return the client's payload size and our OPT; None unless it is a sound version 0."""

@@ -75,11 +75,11 @@ class Tally:
         self.buckets[bisect_left(BUCKETS_NS, took_ns)] += 1
 
     def careful(self, reply: bytes | None) -> None:
-        """Count what the complete path gave."""
+        """Count what the complete path gave; what the feed process answers is counted there."""
         self.slow += 1
         if reply is None:
             self.rcodes[RCODES] += 1
-        else:
+        elif reply:
             self.rcodes[reply[3] & 15] += 1
             self.truncated += reply[2] >> 1 & 1
 

@@ -5,7 +5,7 @@ concatenation; a plain denial costs one lookup more per label that does not exis
 else goes to `careful`, which would give the same bytes.
 """
 
-from lbctl_dns import careful, edns, lookup, table, tally
+from lbctl_dns import careful, edns, gate, lookup, table, tally
 from lbctl_dns.careful import Transport
 from lbctl_dns.table import Denial, Table
 
@@ -32,15 +32,20 @@ class Responder:
     An answer that is there ready-made is not counted here: the hot path is for answering.
     """
 
-    __slots__ = ("clerk", "table", "tally")
+    __slots__ = ("clerk", "gate", "table", "tally")
 
     def __init__(self, known: Table, clerk: edns.Clerk) -> None:
         self.table = known
         self.clerk = clerk
+        self.gate = gate.Gate()
+        """Who may take zones; may be swapped too."""
         self.tally = tally.Tally()
 
     def answer(self, packet: bytes, transport: Transport, client: str) -> bytes | None:
-        """Return the reply to one message, None where silence is right. Never raises."""
+        """Return the reply to one message, None where silence is right. Never raises.
+
+        `gate.HANDED` is no reply: the feed process answers.
+        """
         known = self.table
         end = packet.find(0, 12) + 5
         # The third byte below 2: a query, opcode 0, AA and TC clear.
@@ -69,9 +74,16 @@ class Responder:
         return self._carefully(packet, transport, client)
 
     def _carefully(self, packet: bytes, transport: Transport, client: str) -> bytes | None:
-        reply = careful.answer(self.table, packet, transport, self.clerk, client)
+        if gate.concerns(packet):
+            now_s = self.clerk.now_s
+            reply = self.gate.answer(packet, client, transport, now_s, self._plainly)
+        else:
+            reply = self._plainly(packet, transport, client)
         self.tally.careful(reply)
         return reply
+
+    def _plainly(self, packet: bytes, transport: Transport, client: str) -> bytes | None:
+        return careful.answer(self.table, packet, transport, self.clerk, client)
 
 
 def _denied(known: Table, question: bytes) -> table.Entry | None:

@@ -17,7 +17,8 @@ from lbctl.model.pool import (
 )
 from lbctl.model.reasons import Reason, Refused
 from lbctl.model.selector import Requirement, Selector
-from lbctl.settings import AddressPoolSettings, LabelSelector
+from lbctl.settings import AddressPoolSettings
+from lbctl.settings_parts import LabelSelector
 
 FROM_LABEL = "lbctl.io/from"
 """On AddressPool objects that mirror a pool of the settings; they are no source."""
