@@ -94,9 +94,9 @@ class Notifier:
         while True:
             await unheard.wait()
             await asyncio.sleep(COALESCE_S)
+            unheard.clear()
             wait_s, tries = FIRST_WAIT_S, 0
             while one in self._targets and origin in self._library.zones:
-                unheard.clear()
                 if await self._tell(one, origin, wait_s):
                     break
                 wait_s, tries = min(2 * wait_s, LONGEST_WAIT_S), tries + 1
@@ -107,6 +107,7 @@ class Notifier:
         """Send one notification; return whether an answer came in time."""
         number = secrets.token_bytes(2)
         packet = notification(self._library.zones[origin], origin, number)
+        self._unheard[one, origin].clear()  # what changed until now is in it
         key = self._known.keys.get(one.key)
         mac = b""
         if key is not None:

@@ -1,0 +1,161 @@
+"""Real secondaries take a zone, follow its changes and end with the same records."""
+
+import asyncio
+import contextlib
+import json
+import re
+from collections.abc import AsyncIterator, Callable, Coroutine
+from pathlib import Path
+from typing import Any
+
+import nameserver_builders as nb
+import secondary_servers
+from nameserver_process import Server, configuration, free_port, serving, until
+from secondary_servers import SECRET, ZONE, Secondary, Setup, dig, signed
+
+CHANGES = 1000
+SERVICES = 50
+"""So many change, again and again."""
+STANDING = 1000
+"""So many stand by: the zone is larger than what changes between two looks at it."""
+READER = "reader.example"
+"""Our own key; each secondary has one of its name."""
+
+
+class World:
+    """An API server, our server and its secondaries."""
+
+    def __init__(self, folder: Path, ports: dict[str, int]) -> None:
+        self.folder = folder
+        self.api = nb.NamesApi()
+        self.port = free_port()
+        self.ports = ports
+
+    def arguments(self) -> tuple[str, ...]:
+        secret = self.folder / "secret"
+        secret.write_text(SECRET + "\n")
+        transfer = {
+            "keys": [{"name": name, "secretFile": str(secret)} for name in (*self.ports, READER)],
+            "allow": [{"key": name, "networks": ["127.0.0.0/8"]} for name in (*self.ports, READER)],
+            "notify": [
+                {"address": f"127.0.0.1:{port}", "key": kind} for kind, port in self.ports.items()
+            ],
+        }
+        found = configuration(self.folder, self.api.port)
+        settings = Path(found[1])
+        tree = json.loads(settings.read_text())
+        tree["nameservice"]["transfer"] = transfer
+        settings.write_text(json.dumps(tree))
+        return found
+
+    def serving(self) -> contextlib.AbstractContextManager[Server]:
+        return serving(*self.arguments(), port=self.port)
+
+    def secondary(self, kind: str) -> contextlib.AbstractContextManager[Secondary]:
+        setup = Setup(self.folder / kind, self.ports[kind], self.port, kind)
+        return secondary_servers.running(kind, setup)
+
+    def records(self) -> list[str]:
+        return secondary_servers.records(dig(self.port, *signed(READER), "AXFR", ZONE))
+
+    def serial(self) -> int:
+        return Secondary(self.port, self.folder).serial()
+
+
+def run(scenario: Callable[[nb.NamesApi], Coroutine[Any, Any, None]], api: nb.NamesApi) -> None:
+    async def body() -> None:
+        await api.start()
+        try:
+            await scenario(api)
+        finally:
+            await api.stop()
+
+    asyncio.run(body())
+
+
+async def put(api: nb.NamesApi, number: int) -> None:
+    """One change of one Service's names: an address moves, or the name comes or goes."""
+    service, round_ = number % SERVICES, number // SERVICES
+    addresses = (f"198.18.{round_}.{service}", f"2001:2::{round_:x}:{service:x}")
+    published = (service + round_) % 7 != 0
+    await api.put(nb.decision(f"svc{service}", *addresses, published=published))
+
+
+def transfers(log: str, form: str, key: str) -> int:
+    return len(re.findall(rf"{form} of lb\.example\., serial \d+, to 127.0.0.1, key {key}\.", log))
+
+
+def test_bind_knot_and_nsd_follow_a_thousand_changes(tmp_path: Path) -> None:
+    world = World(tmp_path, {kind: free_port() for kind in secondary_servers.KINDS})
+
+    async def scenario(api: nb.NamesApi) -> None:
+        for number in range(STANDING):
+            address = f"198.19.{number // 250}.{number % 250}"
+            await api.put(nb.decision(f"standing{number}", address))
+        for number in range(SERVICES):
+            await put(api, number)
+        async with contextlib.AsyncExitStack() as stack:
+            server = await stack.enter_async_context(in_thread(world.serving()))
+            found = [stack.enter_context(world.secondary(kind)) for kind in world.ports]
+            await asyncio.to_thread(until, lambda: all(one.serial() for one in found))
+            first = world.serial()
+            for number in range(SERVICES, SERVICES + CHANGES):
+                await put(api, number)
+                await asyncio.sleep(0.002)
+            last = await asyncio.to_thread(settled, world)
+            await asyncio.to_thread(until, lambda: all(one.serial() == last for one in found))
+            assert last - first > CHANGES // 2
+            ours = world.records()
+            assert len(ours) > STANDING
+            for one in found:
+                assert one.records() == ours
+            log = server.log()
+            for kind in world.ports:
+                assert transfers(log, "axfr", kind) >= 1
+                assert transfers(log, "ixfr", kind) > transfers(log, "axfr", kind)
+            assert "a transfer broke off" not in log
+
+    run(scenario, world.api)
+
+
+def test_after_a_restart_a_secondary_gets_what_changed_meanwhile(tmp_path: Path) -> None:
+    world = World(tmp_path, {"knot": free_port()})
+
+    async def scenario(api: nb.NamesApi) -> None:
+        for number in range(SERVICES):
+            await put(api, number)
+        with world.secondary("knot") as knot:
+            async with in_thread(world.serving()) as server:
+                await has_the_same(world, knot)
+                assert transfers(server.log(), "axfr", "knot") == 1
+            await put(api, 2 * SERVICES + 1)
+            async with in_thread(world.serving()) as server:
+                await has_the_same(world, knot)
+                assert transfers(server.log(), "axfr", "knot") == 0
+                assert transfers(server.log(), "ixfr", "knot") >= 1
+
+    run(scenario, world.api)
+
+
+@contextlib.asynccontextmanager
+async def in_thread(context: contextlib.AbstractContextManager[Server]) -> AsyncIterator[Server]:
+    """Start and end a server without blocking the loop that the API server is on."""
+    server = await asyncio.to_thread(context.__enter__)
+    try:
+        yield server
+    finally:
+        await asyncio.to_thread(context.__exit__, None, None, None)
+
+
+async def has_the_same(world: World, one: Secondary) -> None:
+    """Wait until a secondary holds what our server holds."""
+    await asyncio.to_thread(until, lambda: one.serial() == world.serial() != 0)
+    assert await asyncio.to_thread(one.records) == await asyncio.to_thread(world.records)
+
+
+def settled(world: World) -> int:
+    """Wait until the last change is answered; return the serial."""
+    host = f"svc{(SERVICES + CHANGES - 1) % SERVICES}.default.{ZONE}"
+    wanted = f"198.18.{(SERVICES + CHANGES - 1) // SERVICES}."
+    until(lambda: dig(world.port, "+short", host).startswith(wanted))
+    return world.serial()
