@@ -17,6 +17,8 @@ COALESCE_S = 0.05
 """Changes that come within this time are told together."""
 FIRST_WAIT_S, LONGEST_WAIT_S = 0.5, 60.0
 """Time to wait for the answer before telling again: twice as long each time."""
+OUTCOMES = ("heard", "refused", "unanswered")
+"""What may become of one notification."""
 _PATIENT = 5
 """Tries after which the log says that a secondary does not answer."""
 
@@ -64,7 +66,7 @@ class Notifier:
         self._unheard: dict[tuple[Target, bytes], asyncio.Event] = {}
         self._changed = asyncio.Event()
         self.counts: Counter[str] = Counter()
-        """Notifications by outcome: `heard`, `refused`, `unanswered`."""
+        """Notifications by outcome, one of OUTCOMES."""
 
     def configure(self, targets: Iterable[Target], known: access.Access) -> None:
         """Tell these secondaries from now on, first of all zones."""

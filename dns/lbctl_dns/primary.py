@@ -21,6 +21,8 @@ log = logging.getLogger(__name__)
 
 MAX_CONNECTIONS = 64
 """Transfers at once; a further secondary is hung up on and comes again."""
+OUTCOMES = (*(form.value for form in journal.Form), "refused", "invalid", "broken")
+"""What may become of a request; `invalid` is a signature that is not right."""
 IDLE_S, STALLED_S = 10.0, 30.0
 """Time for the next request on a connection; time for a secondary to read a message."""
 
@@ -60,7 +62,7 @@ class Primary:
         self.notifier = notify.Notifier(self.library)
         self.notifier.configure(plan.targets, plan.access)
         self.counts: Counter[str] = Counter()
-        """Requests by outcome: what was sent, `refused`, `invalid`, `broken`."""
+        """Requests by outcome, one of OUTCOMES; one that breaks off counts twice."""
         self._connections = 0
 
     def configure(self, plan: Plan, contents: Callable[[], Iterable[zone.RecordSet]]) -> None:
