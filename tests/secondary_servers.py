@@ -44,9 +44,10 @@ zone "{ZONE}" {{
     return ["named", "-g", "-n", "1", "-c", str(path)]
 
 
-def knot(setup: Setup) -> list[str]:
+def knot(setup: Setup, *further: str) -> list[str]:
     path = setup.folder / "knot.conf"
-    path.write_text(f"""
+    path.write_text(
+        f"""
 server:
     listen: 127.0.0.1@{setup.port}
     rundir: {setup.folder}
@@ -78,8 +79,15 @@ zone:
     storage: {setup.folder}
     master: lbctl
     acl: [notify-from-lbctl, tests]
-""")
+"""
+        + "".join(f"    {line}\n" for line in further)
+    )
     return ["knotd", "-c", str(path)]
+
+
+def signer(setup: Setup) -> list[str]:
+    """Knot that signs what it carries."""
+    return knot(setup, "dnssec-signing: on")
 
 
 def nsd(setup: Setup) -> list[str]:
@@ -113,7 +121,12 @@ zone:
     return ["nsd", "-d", "-c", str(path)]
 
 
-KINDS: dict[str, Callable[[Setup], list[str]]] = {"bind": bind, "knot": knot, "nsd": nsd}
+KINDS: dict[str, Callable[[Setup], list[str]]] = {
+    "bind": bind,
+    "knot": knot,
+    "nsd": nsd,
+    "signer": signer,
+}
 
 
 @dataclass(frozen=True)
@@ -166,3 +179,14 @@ def running(kind: str, setup: Setup) -> Iterator[Secondary]:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+
+
+def validated(port: int, folder: Path, host: str) -> str:
+    """What delv says of a name whose zone's keys are the only ones it trusts."""
+    keys = (line.split(maxsplit=3) for line in dig(port, "+short", "DNSKEY", ZONE).splitlines())
+    listed = (f'{ZONE}. static-key {" ".join(key[:3])} "{key[3]}";' for key in keys)
+    anchor = folder / "anchor"
+    anchor.write_text("trust-anchors { " + " ".join(listed) + " };")
+    command = ["delv", "@127.0.0.1", "-p", str(port), "-a", str(anchor), f"+root={ZONE}", host]
+    found = subprocess.run(command, capture_output=True, text=True, check=False)
+    return found.stdout + found.stderr

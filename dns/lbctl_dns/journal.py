@@ -201,8 +201,9 @@ class Library:
         soas = {one.name: one for one in listed if one.rtype == zone.SOA}
         by_zone: dict[bytes, dict[SetKey, RecordSet]] = {origin: {} for origin in soas}
         for one in listed:
-            if one.rtype != zone.SOA:
-                by_zone[_origin(one.name, soas)][one.key] = one
+            origin = _origin(one.name, soas)
+            if one.rtype != zone.SOA and origin is not None:
+                by_zone[origin][one.key] = one
         new = soas.keys() - self.zones.keys()
         self.zones = {origin: self.zones.get(origin) or History(soas[origin]) for origin in soas}
         changed = {
@@ -214,18 +215,22 @@ class Library:
 
     def change(self, change: Change) -> frozenset[bytes]:
         """Take one change, the new SOAs of its zones included; return their origins."""
-        by_zone: dict[bytes, tuple[list[RecordSet], list[SetKey]]] = {}
+        upserts: dict[bytes | None, list[RecordSet]] = {}
+        deletes: dict[bytes | None, list[SetKey]] = {}
         for one in change.upserts:
-            by_zone.setdefault(_origin(one.name, self.zones), ([], []))[0].append(one)
+            upserts.setdefault(_origin(one.name, self.zones), []).append(one)
         for key in change.deletes:
-            by_zone.setdefault(_origin(key[0], self.zones), ([], []))[1].append(key)
-        for origin, (upserts, deletes) in by_zone.items():
-            self.zones[origin].change(Change(tuple(upserts), tuple(deletes)))
-        return frozenset(by_zone)
+            deletes.setdefault(_origin(key[0], self.zones), []).append(key)
+        soas = (one.name for one in change.upserts if one.rtype == zone.SOA)
+        changed = frozenset(name for name in soas if name in self.zones)
+        for origin in changed:
+            found = Change(tuple(upserts[origin]), tuple(deletes.get(origin, ())))
+            self.zones[origin].change(found)
+        return changed
 
 
-def _origin(name: bytes, zones: Mapping[bytes, object]) -> bytes:
-    return next(one for one in names.lineage(name) if one in zones)
+def _origin(name: bytes, zones: Mapping[bytes, object]) -> bytes | None:
+    return next((one for one in names.lineage(name) if one in zones), None)
 
 
 def path_beside(snapshot: Path) -> Path:

@@ -11,7 +11,7 @@ from typing import Any
 import nameserver_builders as nb
 import secondary_servers
 from nameserver_process import Server, configuration, free_port, serving, until
-from secondary_servers import SECRET, ZONE, Secondary, Setup, dig, signed
+from secondary_servers import SECRET, ZONE, Secondary, Setup, dig, signed, validated
 
 CHANGES = 1000
 SERVICES = 50
@@ -86,7 +86,7 @@ def transfers(log: str, form: str, key: str) -> int:
 
 
 def test_bind_knot_and_nsd_follow_a_thousand_changes(tmp_path: Path) -> None:
-    world = World(tmp_path, {kind: free_port() for kind in secondary_servers.KINDS})
+    world = World(tmp_path, {kind: free_port() for kind in ("bind", "knot", "nsd")})
 
     async def scenario(api: nb.NamesApi) -> None:
         for number in range(STANDING):
@@ -133,6 +133,30 @@ def test_after_a_restart_a_secondary_gets_what_changed_meanwhile(tmp_path: Path)
                 await has_the_same(world, knot)
                 assert transfers(server.log(), "axfr", "knot") == 0
                 assert transfers(server.log(), "ixfr", "knot") >= 1
+
+    run(scenario, world.api)
+
+
+def test_a_secondary_signs_what_it_gets_and_validators_agree(tmp_path: Path) -> None:
+    world = World(tmp_path, {"signer": free_port()})
+    port = world.ports["signer"]
+
+    async def scenario(api: nb.NamesApi) -> None:
+        await api.put(nb.decision("kuard", "198.18.0.1"))
+        async with in_thread(world.serving()):
+            with world.secondary("signer") as signer:
+                await asyncio.to_thread(until, signer.serial)
+                await api.put(nb.decision("kuard", "198.18.0.2"))
+                await api.put(nb.decision("other", "198.18.0.3"))
+                host = f"kuard.default.{ZONE}"
+                await asyncio.to_thread(
+                    until, lambda: dig(port, "+short", host).split() == ["198.18.0.2"]
+                )
+                shown = await asyncio.to_thread(validated, port, tmp_path, host)
+                assert "; fully validated" in shown
+                assert "198.18.0.2" in shown
+                shown = await asyncio.to_thread(validated, port, tmp_path, f"missing.{ZONE}")
+                assert "; negative response, fully validated" in shown
 
     run(scenario, world.api)
 
