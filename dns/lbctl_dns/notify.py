@@ -65,6 +65,8 @@ class Notifier:
         self._known = access.Access()
         self._unheard: dict[tuple[Target, bytes], asyncio.Event] = {}
         self._changed = asyncio.Event()
+        self._refusing: set[tuple[Target, bytes]] = set()
+        """Who refused a zone the last time: told to the log once."""
         self.counts: Counter[str] = Counter()
         """Notifications by outcome, one of OUTCOMES."""
 
@@ -107,34 +109,41 @@ class Notifier:
 
     async def _tell(self, one: Target, origin: bytes, wait_s: float) -> bool:
         """Send one notification; return whether an answer came in time."""
-        number = secrets.token_bytes(2)
-        packet = notification(self._library.zones[origin], origin, number)
+        notice = self._notice(one, origin)
         self._unheard[one, origin].clear()  # what changed until now is in it
-        key = self._known.keys.get(one.key)
-        mac = b""
-        if key is not None:
-            signer = tsig.Signer(key)
-            packet, mac = signer.sign(packet, int(time.time())), signer.mac
         end = asyncio.get_running_loop().time() + wait_s
         try:
             async with asyncio.timeout_at(end):
-                reply = await self._exchange(one.place, packet, number)
+                rcode = await self._exchange(one.place, notice)
         except (OSError, TimeoutError) as error:
             log.debug("NOTIFY of %s to %s: %r", _text(origin), one.place, error)
             self.counts["unanswered"] += 1
-            await _until(end)
+            await asyncio.sleep(max(0.0, end - asyncio.get_running_loop().time()))
             return False
-        if key is not None and not _is_genuine(reply, key, mac):
-            self.counts["unanswered"] += 1
-            await _until(end)
-            return False
-        rcode = reply[3] & 15
-        self.counts["refused" if rcode else "heard"] += 1
-        if rcode:
-            log.warning("%s refuses NOTIFY of %s: rcode %d", one.place, _text(origin), rcode)
+        self._heard((one, origin), rcode)
         return True
 
-    async def _exchange(self, place: listening.Place, packet: bytes, number: bytes) -> bytes:
+    def _notice(self, one: Target, origin: bytes) -> "_Notice":
+        number = secrets.token_bytes(2)
+        packet = notification(self._library.zones[origin], origin, number)
+        key = self._known.keys.get(one.key)
+        if key is None:
+            return _Notice(packet, number)
+        signer = tsig.Signer(key)
+        return _Notice(signer.sign(packet, int(time.time())), number, key, signer.mac)
+
+    def _heard(self, pair: tuple[Target, bytes], rcode: int) -> None:
+        if not rcode:
+            self.counts["heard"] += 1
+            self._refusing.discard(pair)
+            return
+        self.counts["refused"] += 1
+        if pair not in self._refusing:
+            log.warning("%s refuses NOTIFY of %s: rcode %d", pair[0].place, _text(pair[1]), rcode)
+        self._refusing.add(pair)
+
+    async def _exchange(self, place: listening.Place, notice: "_Notice") -> int:
+        """Send a notification and wait for its answer; return the rcode."""
         loop = asyncio.get_running_loop()
         is_ipv6 = ":" in place.host
         family = socket.AF_INET6 if is_ipv6 else socket.AF_INET
@@ -143,26 +152,36 @@ class Notifier:
             if is_ipv6 in self._sources:
                 sock.bind((self._sources[is_ipv6], 0))
             await loop.sock_connect(sock, (place.host, place.port))
-            await loop.sock_sendall(sock, packet)
-            while True:
-                reply = await loop.sock_recv(sock, 4096)
-                if answered(reply, number):
-                    return reply
+            await loop.sock_sendall(sock, notice.packet)
+            while not notice.is_answered(reply := await loop.sock_recv(sock, 4096)):
+                pass  # somebody else's, or late
+            return reply[3] & 15
 
 
-def _is_genuine(reply: bytes, key: tsig.Key, asked: bytes) -> bool:
-    try:
-        signature = tsig.find(message.parse(reply))
-    except message.Malformed:
-        return False
-    if signature is None:
-        return False
-    now_s = int(time.time())
-    return tsig.verify(reply, signature, {key.name: key}, now_s, asked).error == tsig.NOERROR
+@dataclass(frozen=True, slots=True)
+class _Notice:
+    """One notification on its way."""
 
+    packet: bytes
+    number: bytes
+    key: tsig.Key | None = None
+    mac: bytes = b""
 
-async def _until(end: float) -> None:
-    await asyncio.sleep(max(0.0, end - asyncio.get_running_loop().time()))
+    def is_answered(self, reply: bytes) -> bool:
+        """Tell whether a message answers this one, signed if this one is."""
+        if not answered(reply, self.number):
+            return False
+        if self.key is None:
+            return True
+        try:
+            signature = tsig.find(message.parse(reply))
+        except message.Malformed:
+            return False
+        keys, now_s = {self.key.name: self.key}, int(time.time())
+        return (
+            signature is not None
+            and tsig.verify(reply, signature, keys, now_s, self.mac).error == tsig.NOERROR
+        )
 
 
 def _text(origin: bytes) -> str:

@@ -51,7 +51,7 @@ def _key_from_option(text: str) -> tsig.Key:
     name, _, rest = text.partition(":")
     algorithm, colon, secret = rest.partition(":")
     if not colon:
-        raise ValueError(f"key {name}: not NAME:ALGORITHM:SECRET")
+        raise ValueError("a key is NAME:ALGORITHM:SECRET")  # without the text: it may be a secret
     if secret.startswith("@"):
         try:
             secret = Path(secret[1:]).read_text()

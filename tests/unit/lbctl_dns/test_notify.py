@@ -134,13 +134,16 @@ def test_only_an_answer_to_this_notification_counts() -> None:
     assert run(scenario).counts == {"unanswered": 1, "heard": 1}
 
 
-def test_a_refusal_is_an_answer() -> None:
+def test_a_refusal_is_an_answer_and_told_to_the_log_once(caplog: pytest.LogCaptureFixture) -> None:
     async def scenario(notifier: notify.Notifier, library: journal.Library, it: Secondary) -> None:
-        packet, peer = await it.hears()
-        await it.says(answer(packet, rcode=5), peer)
-        await outcome(notifier, "refused")
+        for serial in (1, 2, 3):
+            packet, peer = await it.hears()
+            await it.says(answer(packet, rcode=5), peer)
+            await outcome(notifier, "refused", serial)
+            notifier.changed(change(library, serial + 1))
 
-    assert run(scenario).counts == {"refused": 1}
+    assert run(scenario).counts == {"refused": 3}
+    assert caplog.text.count("refuses NOTIFY of lb.example.: rcode 5") == 1
 
 
 @pytest.mark.parametrize("proves", [True, False])

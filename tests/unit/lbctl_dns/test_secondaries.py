@@ -72,7 +72,7 @@ def test_a_rule_that_lets_everybody_in_is_no_rule(tmp_path: Path, rule: dict[str
     "text", ["k", "k:hmac-sha256", "k:md5:" + SECRET, "k:hmac-sha256:c2hvcnQ="]
 )
 def test_a_bad_key_option_is_refused_without_saying_the_secret(text: str) -> None:
-    with pytest.raises(ValueError, match="key k") as caught:
+    with pytest.raises(ValueError, match="key") as caught:
         secondaries.from_options([text], [], [])
     assert SECRET not in str(caught.value)
 

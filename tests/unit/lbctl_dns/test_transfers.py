@@ -215,3 +215,40 @@ def test_the_feed_process_believes_no_worker() -> None:
 def test_what_is_no_request_for_a_zone_ends_the_connection(packet: bytes) -> None:
     asker = transfers.Asker(CLIENT, False, lambda: NOW)
     assert transfers.reply(packet, library(1), KNOWN, asker) is None
+
+
+def test_what_only_looks_like_a_transfer_is_answered_as_ever() -> None:
+    as_reply = request()[:2] + b"\x80" + request()[3:]
+    assert asked(as_reply) is None
+    as_notify = request()[:2] + b"\x20" + request()[3:]
+    assert rcode(asked(as_notify)) == lookup.REFUSED
+    assert rcode(asked(request().replace(b"\xfc\0\x01", b"\xfc\0\x03"))) == lookup.REFUSED
+
+
+def test_the_feed_process_refuses_by_key_and_place_again() -> None:
+    refused = reply(signed(request(), OTHER)[0], library(1))
+    assert refused.outcome == "refused"
+    (one,) = refused.messages
+    assert rcode(one) == lookup.REFUSED
+
+
+@pytest.mark.parametrize("cut", range(1, 45))
+def test_a_request_that_is_cut_anywhere_is_malformed(cut: int) -> None:
+    whole = request(message.IXFR, 7, OPT)
+    with pytest.raises(message.Malformed):
+        message.parse(whole[:-cut])
+
+
+@pytest.mark.parametrize(
+    "packet",
+    [
+        request()[:4] + b"\0\x02" + request()[6:],
+        request()[:10] + b"\0\x09" + request()[12:] + OPT * 9,
+        request()[:12] + b"\xc0\x0c" + request()[12:],
+        request()[:12] + b"\x40" * 80 + request()[12:],
+        request() + b"x",
+    ],
+)
+def test_what_is_not_one_question_and_few_records_is_malformed(packet: bytes) -> None:
+    with pytest.raises(message.Malformed):
+        message.parse(packet)
