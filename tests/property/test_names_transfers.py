@@ -4,9 +4,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import nameserver_builders as nb
-from lbctl_dns import journal, zone
+from lbctl_dns import edns, gate, journal, message, transfers, wire, zone
 from lbctl_dns.journal import Form
-from transfer_builders import soa
+from transfer_builders import CLIENT, KNOWN, NOW, request, signed, soa
 
 Content = dict[str, tuple[str, ...]]
 
@@ -61,3 +61,33 @@ def test_every_serial_leads_to_the_present_content(contents: list[Content], step
             assert patched(then, list(answer)) == seen[len(contents)]
         else:
             assert form is (Form.SOA if serial == len(contents) else Form.FULL)
+
+
+SIGNED = signed(request(message.IXFR, 7, edns.render()))[0]
+PIECES = st.sampled_from([SIGNED[at : at + 16] for at in range(0, len(SIGNED), 16)])
+
+
+@given(
+    start=st.integers(0, len(SIGNED)),
+    end=st.integers(0, len(SIGNED)),
+    between=st.one_of(st.binary(max_size=40), st.lists(PIECES, max_size=6).map(b"".join)),
+    transport=st.sampled_from([wire.UDP, wire.TCP]),
+)
+def test_no_bytes_make_a_worker_or_the_feed_process_fail(
+    start: int, end: int, between: bytes, transport: wire.Transport
+) -> None:
+    packet = SIGNED[:start] + between + SIGNED[end:]
+    worker = nb.responder(*nb.sets("kuard.lb.example", "192.0.2.1"))
+    worker.gate = gate.Gate(KNOWN)
+    worker.clerk.tick(NOW)
+    reply = worker.answer(packet, transport, CLIENT)
+    library = journal.Library()
+    library.show([soa(8)])
+    asker = transfers.Asker(CLIENT, transport is wire.UDP, lambda: NOW)
+    found = transfers.reply(packet, library, KNOWN, asker)
+    if reply == gate.HANDED:
+        assert found is not None
+        assert found.outcome in {"ixfr", "axfr", "soa", "refused"}
+    elif reply is not None:
+        assert reply[2] & 0x80
+        assert len(reply) <= transport.ceiling
