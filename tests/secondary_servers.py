@@ -147,7 +147,7 @@ class Secondary:
 
 
 def dig(port: int, *arguments: str) -> str:
-    command = ["dig", "@127.0.0.1", "-p", str(port), "+tries=1", "+time=2", *arguments]
+    command = ["dig", "@127.0.0.1", "-p", str(port), "+tries=3", "+time=5", *arguments]
     return subprocess.run(command, capture_output=True, text=True, check=False).stdout
 
 

@@ -160,20 +160,20 @@ class Primary:
             self._connections -= 1
 
     async def _converse(self, given: handover.Connection) -> None:
-        client = str(given.sock.getpeername()[0])
-        reader, writer = await _opened(given)
+        with contextlib.ExitStack() as failing:
+            failing.callback(given.sock.close)
+            client = str(given.sock.getpeername()[0])
+            reader, writer = await _opened(given)
+            failing.pop_all()
         try:
             while packet := await _next(reader):
                 reply = self._reply(packet, transfers.Asker(client, False, _clock))
                 if reply is None:
-                    return
-                for one in reply.messages:
-                    writer.write(len(one).to_bytes(2) + one)
-                    async with asyncio.timeout(STALLED_S):
-                        await writer.drain()
-                    await asyncio.sleep(0)  # changes and other secondaries have their turn
+                    break
+                await _send(writer, reply.messages)
+            await _close(writer)
         finally:
-            writer.close()
+            writer.transport.abort()
 
     def _reply(self, packet: bytes, asker: transfers.Asker) -> transfers.Reply | None:
         reply = transfers.reply(packet, self.library, self.plan.access, asker)
@@ -210,3 +210,20 @@ async def _next(reader: asyncio.StreamReader) -> bytes:
             return await reader.readexactly(length)
     except (asyncio.IncompleteReadError, TimeoutError):
         return b""
+
+
+async def _send(writer: asyncio.StreamWriter, messages: Iterable[bytes]) -> None:
+    """Write messages as fast as they are read. Raises TimeoutError when they are not."""
+    for one in messages:
+        writer.write(len(one).to_bytes(2) + one)
+        async with asyncio.timeout(STALLED_S):
+            await writer.drain()
+        await asyncio.sleep(0)  # changes and other secondaries have their turn
+
+
+async def _close(writer: asyncio.StreamWriter) -> None:
+    """Close once everything was read; who goes without that has what it wanted."""
+    writer.close()
+    with contextlib.suppress(OSError):
+        async with asyncio.timeout(STALLED_S):
+            await writer.wait_closed()
