@@ -7,7 +7,7 @@ Loading a file is `lbctl.runtime.config_file`. Unknown keys are errors that name
 import ipaddress
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 from pydantic.alias_generators import to_camel
 
 
@@ -26,6 +26,9 @@ DomainName = Annotated[
     str, Field(pattern=r"^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)*[a-z0-9-]{1,63}\.?$")
 ]
 ClusterName = Annotated[str, Field(pattern=r"^[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?$")]
+
+
+Network = Annotated[str, AfterValidator(lambda text: ipaddress.ip_network(text) and text)]
 
 
 class LabelExpression(_Section):
@@ -92,15 +95,8 @@ class NodeNetwork(_Section):
 
     network_name: str
     """For people."""
-    cidrs: tuple[str, ...] = Field(min_length=1)
+    cidrs: tuple[Network, ...] = Field(min_length=1)
     """A service leg outside of these is refused."""
-
-    @field_validator("cidrs")
-    @classmethod
-    def _each_parses(cls, cidrs: tuple[str, ...]) -> tuple[str, ...]:
-        for cidr in cidrs:
-            ipaddress.ip_network(cidr)
-        return cidrs
 
 
 class NetworkSettings(_Section):
@@ -243,6 +239,19 @@ class SoaSettings(_Section):
     """How long resolvers remember that a name does not exist (RFC 2308)."""
 
 
+class RateLimitSettings(_Section):
+    """Replies to a flood of queries in another's name. For servers that strangers reach."""
+
+    responses_per_second: int = Field(default=0, ge=0, le=1_000_000)
+    """Equal answers that a worker gives one /24 (IPv6: /56) by UDP; 0: no limit. 20 is common."""
+    slip: int = Field(default=2, ge=0, le=10)
+    """Of the replies over that, each n-th is a short one that says to ask by TCP; 0: none."""
+    window: int = Field(default=15, ge=1, le=3600)
+    """Seconds that a flood must rest, at most, before its network gets answers again."""
+    exempt: tuple[Network, ...] = ()
+    """Networks that are never limited: resolvers of one's own."""
+
+
 class NameServiceSettings(_Section):
     """The DNS server and the names it gives."""
 
@@ -258,6 +267,8 @@ class NameServiceSettings(_Section):
     """The zone's SOA record."""
     workers: int = Field(default=1, ge=1, le=64)
     """Processes that answer queries; one is worth several CoreDNS cores. Needs a restart."""
+    rate_limit: RateLimitSettings = RateLimitSettings()
+    """Response rate limiting; off. Needs a restart."""
 
 
 class LeaseSettings(_Section):

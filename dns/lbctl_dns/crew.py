@@ -9,7 +9,7 @@ import sys
 from collections import deque
 from collections.abc import Callable
 
-from lbctl_dns import frames, tally
+from lbctl_dns import frames, limit, tally
 
 log = logging.getLogger(__name__)
 
@@ -109,9 +109,12 @@ class Link:
 class Crew:
     """All workers; `send` reaches each one that lives, and `whole` each one that starts."""
 
-    def __init__(self, sockets: list[list[socket.socket]], whole: Whole) -> None:
+    def __init__(
+        self, sockets: list[list[socket.socket]], whole: Whole, limits: limit.Rules | None
+    ) -> None:
         self._sockets = sockets
         self._whole = whole
+        self._options = ("--rate-limit", limits.render()) if limits else ()
         self._links: dict[int, Link] = {}
         self._secret = os.urandom(16)
         self._past = tally.Totals()
@@ -164,7 +167,8 @@ class Crew:
             for end in (ours, theirs):
                 end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _BUFFER)
             inherited = [theirs.fileno(), *(sock.fileno() for sock in self._sockets[index])]
-            command = (sys.executable, "-P", "-m", "lbctl_dns.worker", *map(str, inherited))
+            program = (sys.executable, "-P", "-m", "lbctl_dns.worker", *self._options)
+            command = (*program, *map(str, inherited))
             process = await asyncio.create_subprocess_exec(*command, pass_fds=inherited)
             theirs.close()
             link = self._links[index] = Link(ours, self._whole)

@@ -4,6 +4,7 @@ The clock is an input: whoever reads packets calls `Clerk.tick` once per wake-up
 """
 
 import hashlib
+import hmac
 from dataclasses import dataclass
 
 PAYLOAD = 1232
@@ -15,6 +16,8 @@ _COOKIE = 10
 _MAX_OPTIONS = 32
 """More options than any client sends; bounds the work on a hostile packet."""
 _REMEMBERED = 1024
+_COOKIE_LIVES_S, _CLOCKS_DIFFER_S = 3600, 300
+"""How old, and how far ahead, the time in a cookie of ours may be (RFC 9018 §4.3)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,19 +81,20 @@ _BEFORE_COOKIE = tuple(
 class Clerk:
     """Answers OPT records; remembers those without a cookie, which are few and repeat."""
 
-    __slots__ = ("_known", "_now_s", "_secret", "_stamp")
+    __slots__ = ("_known", "_secret", "_stamp", "now_s")
 
     def __init__(self, secret: bytes) -> None:
         self._secret = secret
         self._known: dict[bytes, tuple[int, bytes]] = {}
-        self._now_s = -1
+        self.now_s = -1
+        """Unix time of the last tick."""
         self.tick(0)
 
     def tick(self, now_s: int) -> None:
         """Set the Unix time that cookies are stamped with."""
-        if now_s != self._now_s:
+        if now_s != self.now_s:
             # The layout of RFC 9018, with BLAKE2s for SipHash: only our secret's holders check it.
-            self._now_s, self._stamp = now_s, b"\x01\0\0\0" + now_s.to_bytes(4)
+            self.now_s, self._stamp = now_s, b"\x01\0\0\0" + now_s.to_bytes(4)
 
     def opt(self, block: bytes, client: str) -> tuple[int, bytes] | None:
         """Return the client's payload size and our OPT; None unless it is a sound version 0."""
@@ -112,7 +116,20 @@ class Clerk:
         found = self._known[block] = asked.payload, render(asked.dnssec_ok)
         return found
 
+    def knows(self, block: bytes, client: str) -> bool:
+        """Tell whether an OPT carries a cookie that we gave this client lately."""
+        asked = parse(block)
+        if asked is None or len(asked.cookie) != len(self._stamp) + 16:
+            return False
+        start, proof = asked.cookie[:16], asked.cookie[16:]
+        age_s = self.now_s - int.from_bytes(start[12:])
+        fresh = -_CLOCKS_DIFFER_S <= age_s <= _COOKIE_LIVES_S
+        return fresh and hmac.compare_digest(self._proof(start, client), proof)
+
     def _cookie(self, of_client: bytes, client: str) -> bytes:
         start = of_client + self._stamp
-        proof = start + client.encode()
-        return start + hashlib.blake2s(proof, key=self._secret, digest_size=8).digest()
+        return start + self._proof(start, client)
+
+    def _proof(self, start: bytes, client: str) -> bytes:
+        of = start + client.encode()
+        return hashlib.blake2s(of, key=self._secret, digest_size=8).digest()

@@ -23,6 +23,7 @@ from lbctl_dns import (
     crew,
     decisions,
     frames,
+    limit,
     listening,
     metrics,
     names,
@@ -56,6 +57,11 @@ class Options:
     """The settings file to follow."""
     settings: Settings = field(default_factory=Settings)
     """What it said at the start."""
+
+    @property
+    def limits(self) -> limit.Rules | None:
+        """Return how many equal answers one network gets; None: any number."""
+        return configured.rate_limit(self.settings.nameservice)
 
 
 class Cache(store.Store):
@@ -169,7 +175,7 @@ class ClusterFeed:
         # First what may be misconfigured: with our sockets open, a predecessor's workers leave.
         cluster = config.load(kubeconfig)
         sockets = await listening.open_all(options.places, options.workers)
-        workers = crew.Crew(sockets, self.whole)
+        workers = crew.Crew(sockets, self.whole, options.limits)
         self._send = workers.send
         try:
             async with (
@@ -317,7 +323,7 @@ class FileFeed:
     async def run(self, options: Options) -> None:
         """Serve until cancelled."""
         sockets = await listening.open_all(options.places, options.workers)
-        workers = crew.Crew(sockets, self.whole)
+        workers = crew.Crew(sockets, self.whole, options.limits)
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGHUP, self._reload, workers)
         async with asyncio.TaskGroup() as group:
