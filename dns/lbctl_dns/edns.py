@@ -79,13 +79,16 @@ _BEFORE_COOKIE = tuple(
 
 
 class Clerk:
-    """Answers OPT records; remembers those without a cookie, which are few and repeat."""
+    """Answers OPT records; remembers answers, as a client sends the same OPT with each query."""
 
-    __slots__ = ("_known", "_secret", "_stamp", "now_s")
+    __slots__ = ("_given", "_known", "_secret", "_stamp", "now_s")
 
     def __init__(self, secret: bytes) -> None:
         self._secret = secret
         self._known: dict[bytes, tuple[int, bytes]] = {}
+        """By OPT, those without a cookie."""
+        self._given: dict[tuple[bytes, str], tuple[int, bytes]] = {}
+        """By OPT and client, those with a cookie alone; of this second."""
         self.now_s = -1
         """Unix time of the last tick."""
         self.tick(0)
@@ -95,16 +98,20 @@ class Clerk:
         if now_s != self.now_s:
             # The layout of RFC 9018, with BLAKE2s for SipHash: only our secret's holders check it.
             self.now_s, self._stamp = now_s, b"\x01\0\0\0" + now_s.to_bytes(4)
+            self._given.clear()
 
     def opt(self, block: bytes, client: str) -> tuple[int, bytes] | None:
         """Return the client's payload size and our OPT; None unless it is a sound version 0."""
-        known = self._known.get(block)
+        known = self._known.get(block) or self._given.get((block, client))
         if known is not None:
             return known
         # What resolvers and dig send; parsing it step by step would cost more than the answer.
         if block[9:15] == _LONE_COOKIES.get(len(block)) and block[:3] == _START and not block[6]:
-            before = _BEFORE_COOKIE[block[7] >> 7]
-            return block[3] << 8 | block[4], before + self._cookie(block[15:23], client)
+            opt = _BEFORE_COOKIE[block[7] >> 7] + self._cookie(block[15:23], client)
+            if len(self._given) >= _REMEMBERED:
+                self._given.clear()
+            found = self._given[block, client] = block[3] << 8 | block[4], opt
+            return found
         asked = parse(block)
         if asked is None or asked.version:
             return None

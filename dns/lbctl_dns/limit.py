@@ -106,8 +106,8 @@ class Responder(wire.Responder):
     def answer(self, packet: bytes, transport: Transport, client: str) -> bytes | None:
         """Return the reply to one message, None where silence is right. Never raises."""
         reply = wire.Responder.answer(self, packet, transport, client)
-        if reply is None:
-            return None
+        if not reply:
+            return reply
         network = self._network(client)
         if network is None:
             return reply
