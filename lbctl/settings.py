@@ -243,13 +243,13 @@ class RateLimitSettings(_Section):
     """Replies to a flood of queries in another's name. For servers that strangers reach."""
 
     responses_per_second: int = Field(default=0, ge=0, le=1_000_000)
-    """Equal answers that a worker gives one /24 (IPv6: /56) by UDP; 0: no limit. 20 is common."""
+    """Equal answers a second from a worker to one /24 (IPv6: /56); 0: any. Needs a restart."""
     slip: int = Field(default=2, ge=0, le=10)
-    """Of the replies over that, each n-th is a short one that says to ask by TCP; 0: none."""
+    """Of the replies over that, each n-th says to ask by TCP; 0: none. Needs a restart."""
     window: int = Field(default=15, ge=1, le=3600)
-    """Seconds that a flood must rest, at most, before its network gets answers again."""
+    """Seconds that a flood must rest, at most, to get answers again. Needs a restart."""
     exempt: tuple[Network, ...] = ()
-    """Networks that are never limited: resolvers of one's own."""
+    """Networks that are never limited: resolvers of one's own. Needs a restart."""
 
 
 class NameServiceSettings(_Section):
@@ -268,7 +268,7 @@ class NameServiceSettings(_Section):
     workers: int = Field(default=1, ge=1, le=64)
     """Processes that answer queries; one is worth several CoreDNS cores. Needs a restart."""
     rate_limit: RateLimitSettings = RateLimitSettings()
-    """Response rate limiting; off. Needs a restart."""
+    """Response rate limiting; off."""
 
 
 class LeaseSettings(_Section):
