@@ -7,13 +7,16 @@ Loading a file is `lbctl.runtime.config_file`. Unknown keys are errors that name
 import ipaddress
 from typing import Annotated, Literal
 
-from pydantic import ConfigDict, Field, field_validator, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, field_validator, model_validator
 
 from lbctl.settings_parts import DnsLabel, DomainName, LabelExpression, LabelSelector
 from lbctl.settings_parts import Section as _Section
 from lbctl.settings_transfer import TransferSettings
 
 ClusterName = Annotated[str, Field(pattern=r"^[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?$")]
+
+
+Network = Annotated[str, AfterValidator(lambda text: ipaddress.ip_network(text) and text)]
 
 
 class NamespaceSelector(_Section):
@@ -69,15 +72,8 @@ class NodeNetwork(_Section):
 
     network_name: str
     """For people."""
-    cidrs: tuple[str, ...] = Field(min_length=1)
+    cidrs: tuple[Network, ...] = Field(min_length=1)
     """A service leg outside of these is refused."""
-
-    @field_validator("cidrs")
-    @classmethod
-    def _each_parses(cls, cidrs: tuple[str, ...]) -> tuple[str, ...]:
-        for cidr in cidrs:
-            ipaddress.ip_network(cidr)
-        return cidrs
 
 
 class NetworkSettings(_Section):
@@ -211,6 +207,19 @@ class SoaSettings(_Section):
     """How long resolvers remember that a name does not exist (RFC 2308)."""
 
 
+class RateLimitSettings(_Section):
+    """Replies to a flood of queries in another's name. For servers that strangers reach."""
+
+    responses_per_second: int = Field(default=0, ge=0, le=1_000_000)
+    """Equal answers a second from a worker to one /24 (IPv6: /56); 0: any. Needs a restart."""
+    slip: int = Field(default=2, ge=0, le=10)
+    """Of the replies over that, each n-th says to ask by TCP; 0: none. Needs a restart."""
+    window: int = Field(default=15, ge=1, le=3600)
+    """Seconds that a flood must rest, at most, to get answers again. Needs a restart."""
+    exempt: tuple[Network, ...] = ()
+    """Networks that are never limited: resolvers of one's own. Needs a restart."""
+
+
 class NameServiceSettings(_Section):
     """The DNS server and the names it gives."""
 
@@ -228,6 +237,8 @@ class NameServiceSettings(_Section):
     """Secondaries: other servers that take whole zones."""
     workers: int = Field(default=1, ge=1, le=64)
     """Processes that answer queries; one is worth several CoreDNS cores. Needs a restart."""
+    rate_limit: RateLimitSettings = RateLimitSettings()
+    """Response rate limiting; off."""
 
 
 class LeaseSettings(_Section):

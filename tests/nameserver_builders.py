@@ -5,6 +5,7 @@ import contextlib
 import ipaddress
 import itertools
 import json
+import time
 from typing import Any
 
 from aiohttp import web
@@ -95,6 +96,8 @@ class NamesApi:
         self._moved = asyncio.Condition()
         self._runner: web.AppRunner | None = None
         self.port = 0
+        self.told_at = 0.0
+        """When the last watch event left, by the monotonic clock."""
 
     async def start(self) -> None:
         application = web.Application()
@@ -140,8 +143,9 @@ class NamesApi:
         seen = int(request.query["resourceVersion"])
         with contextlib.suppress(ConnectionError):
             while True:
-                for version, kind, obj in [one for one in self._history if one[0] > seen]:
+                for version, kind, obj in self._history[seen:]:  # the n-th has version n
                     line = json.dumps({"type": kind, "object": obj})
+                    self.told_at = time.monotonic()
                     await response.write(line.encode() + b"\n")
                     seen = version
                 async with self._moved:

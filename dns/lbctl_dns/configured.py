@@ -4,7 +4,7 @@ import ipaddress
 
 from lbctl.model import errors
 from lbctl.settings import NameServiceSettings, Settings
-from lbctl_dns import names, zone
+from lbctl_dns import limit, names, zone
 
 
 def zones(tree: Settings) -> tuple[zone.Zone, ...]:
@@ -17,6 +17,14 @@ def zones(tree: Settings) -> tuple[zone.Zone, ...]:
     except ValueError as error:
         raise errors.Misconfigured(f"nameservice.nsAddresses: {error}") from error
     return tuple(_zone(subdomain, settings, own) for subdomain in tree.zones)
+
+
+def rate_limit(settings: NameServiceSettings) -> limit.Rules | None:
+    """Return the rules of response rate limiting, None when it is off."""
+    asked = settings.rate_limit
+    if not asked.responses_per_second:
+        return None
+    return limit.Rules(asked.responses_per_second, asked.slip, asked.window, asked.exempt)
 
 
 def _zone(subdomain: str, settings: NameServiceSettings, own: list[zone.Address]) -> zone.Zone:

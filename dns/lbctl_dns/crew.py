@@ -9,7 +9,7 @@ import sys
 from collections import deque
 from collections.abc import Callable
 
-from lbctl_dns import frames, tally
+from lbctl_dns import frames, limit, tally
 
 log = logging.getLogger(__name__)
 
@@ -116,10 +116,15 @@ class Crew:
     """All workers; `send` reaches each one that lives, and `whole` each one that starts."""
 
     def __init__(
-        self, sockets: list[list[socket.socket]], whole: Whole, desk: socket.socket
+        self,
+        sockets: list[list[socket.socket]],
+        whole: Whole,
+        limits: limit.Rules | None,
+        desk: socket.socket,
     ) -> None:
         self._sockets = sockets
         self._whole = whole
+        self._options = ("--rate-limit", limits.render()) if limits else ()
         self._desk = desk
         """Where workers leave transfers."""
         self._access = b""
@@ -182,7 +187,8 @@ class Crew:
                 end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _BUFFER)
             inherited = [theirs.fileno(), self._desk.fileno()]
             inherited += [sock.fileno() for sock in self._sockets[index]]
-            command = (sys.executable, "-P", "-m", "lbctl_dns.worker", *map(str, inherited))
+            program = (sys.executable, "-P", "-m", "lbctl_dns.worker", *self._options)
+            command = (*program, *map(str, inherited))
             process = await asyncio.create_subprocess_exec(*command, pass_fds=inherited)
             theirs.close()
             link = self._links[index] = Link(ours, self._whole)

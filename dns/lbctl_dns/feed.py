@@ -23,6 +23,7 @@ from lbctl_dns import (
     frames,
     handover,
     journal,
+    limit,
     listening,
     metrics,
     names,
@@ -57,6 +58,11 @@ class Options:
     """The settings file to follow."""
     settings: Settings = field(default_factory=Settings)
     """What it said at the start."""
+
+    @property
+    def limits(self) -> limit.Rules | None:
+        """Return how many equal answers one network gets; None: any number."""
+        return configured.rate_limit(self.settings.nameservice)
 
 
 class Cache(store.Store):
@@ -190,7 +196,7 @@ class ClusterFeed:
         cluster = config.load(kubeconfig)
         sockets = await listening.open_all(options.places, options.workers)
         desk, workers_end = handover.pair()
-        workers = crew.Crew(sockets, self.whole, workers_end)
+        workers = crew.Crew(sockets, self.whole, options.limits, workers_end)
         self._send, self._tell = workers.send, workers.tell
         self._tell(self.primary.plan.rendered)
         try:

@@ -38,6 +38,12 @@ TRUNCATED = Definition(
     "Replies that did not fit, so that the client has to ask again over TCP.",
     ("transport",),
 )
+RATE_LIMITED = Definition(
+    "counter",
+    "lbctl_dns_rate_limited_total",
+    "Replies (counted above as well) that rate limiting withheld or made into `ask by TCP`.",
+    ("action",),
+)
 QUERY_SECONDS = Definition(
     "histogram",
     "lbctl_dns_query_seconds",
@@ -84,8 +90,8 @@ NOTIFICATIONS = Definition(
     ("outcome",),
 )
 OWN = (
-    QUERIES, UNANSWERED, SLOW_PATH, TRUNCATED, QUERY_SECONDS, WORKER_CPU, SERIAL, NAMES, KNOWN,
-    HELD, AGE, WORKERS, WORKER_RESTARTS, TRANSFERS, NOTIFICATIONS,
+    QUERIES, UNANSWERED, SLOW_PATH, TRUNCATED, RATE_LIMITED, QUERY_SECONDS, WORKER_CPU, SERIAL,
+    NAMES, KNOWN, HELD, AGE, WORKERS, WORKER_RESTARTS, TRANSFERS, NOTIFICATIONS,
 )  # fmt: skip
 
 
@@ -204,6 +210,9 @@ def counted(totals: tally.Totals) -> Iterable[Metric]:
         UNANSWERED.family(((transport,), one.unanswered) for transport, one in each),
         SLOW_PATH.family(((transport,), one.slow) for transport, one in each),
         TRUNCATED.family(((transport,), one.truncated) for transport, one in each),
+        RATE_LIMITED.family(
+            [(("truncated",), totals.udp.slipped), (("dropped",), totals.udp.dropped)]
+        ),
         QUERY_SECONDS.distribution([((), totals.udp.buckets, totals.udp.timed_ns / 1e9)]),
         WORKER_CPU.family([((), totals.cpu_ns / 1e9)]),
     )

@@ -7,7 +7,7 @@ that the operator names.
 import dnslib
 from dnslib.label import DNSBuffer, DNSLabel
 
-from lbctl_dns import names, zone
+from lbctl_dns import names, plain_lines, zone
 
 
 class MalformedZone(Exception):
@@ -50,9 +50,9 @@ def parse_zone(text: str, origin: str) -> tuple[zone.Zone, int]:
     try:
         apex = names.to_wire(origin)
         # Its tokens need a final line end.
-        parser = _Parser(text + "\n", names.to_text(apex))  # type: ignore[no-untyped-call]
-        parsed = list(parser)
-        sets = _sets(parsed)
+        plain, rest = plain_lines.split(text, apex)
+        parser = _Parser(rest + "\n", names.to_text(apex))  # type: ignore[no-untyped-call]
+        sets = _sets([*plain, *map(_entry, parser)])
     except MalformedZone:
         raise
     except Exception as error:  # its parser lets IndexError, struct.error and others through
@@ -68,16 +68,19 @@ def parse_zone(text: str, origin: str) -> tuple[zone.Zone, int]:
     return zone.Zone(apex, soa, fixed), serial
 
 
-def _sets(parsed: list[dnslib.RR]) -> list[zone.RecordSet]:
+def _entry(one: dnslib.RR) -> plain_lines.Entry:
+    key = names.from_labels(list(one.rname.label)), int(one.rtype)
+    return key, int(one.ttl), _rdata(one)
+
+
+def _sets(entries: list[plain_lines.Entry]) -> list[zone.RecordSet]:
     found: dict[zone.SetKey, zone.RecordSet] = {}
-    for one in parsed:
-        key = names.from_labels(list(one.rname.label)), int(one.rtype)
-        rdata = _rdata(one)
+    for key, own_ttl_s, rdata in entries:
         before = found.get(key)
         if before is None:
-            found[key] = zone.RecordSet(*key, int(one.ttl), (rdata,))
+            found[key] = zone.RecordSet(*key, own_ttl_s, (rdata,))
         elif rdata not in before.rdatas:
-            ttl_s = min(before.ttl_s, int(one.ttl))  # RFC 2181 §5.2: one TTL per set
+            ttl_s = min(before.ttl_s, own_ttl_s)  # RFC 2181 §5.2: one TTL per set
             found[key] = zone.RecordSet(*key, ttl_s, (*before.rdatas, rdata))
     return list(found.values())
 

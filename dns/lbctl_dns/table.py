@@ -150,7 +150,8 @@ class Table:
 
     def put(self, one: Encoded) -> None:
         """Add a set, in the place of the one of the same name and type."""
-        self.remove(one.name, one.rtype)
+        if one.name in self.exists:
+            self.remove(one.name, one.rtype)
         self._count(one.name, 1)
         if one.role is Role.CUT:
             self.cuts[one.name] = one

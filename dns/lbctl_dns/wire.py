@@ -5,7 +5,7 @@ concatenation; a plain denial costs one lookup more per label that does not exis
 else goes to `careful`, which would give the same bytes.
 """
 
-from lbctl_dns import careful, edns, gate, lookup, table, tally
+from lbctl_dns import careful, edns, gate, lookup, names, table, tally
 from lbctl_dns.careful import Transport
 from lbctl_dns.table import Denial, Table
 
@@ -92,6 +92,8 @@ def _denied(known: Table, question: bytes) -> table.Entry | None:
     if kind not in _PLAIN_TYPES or kind in known.linked or not (known.simple and known.loaded):
         return None
     name = question[:-4].lower()
+    if len(name) > names.MAX_NAME:
+        return None
     exists = known.exists
     heads = _NODATA
     encloser = name
@@ -104,7 +106,7 @@ def _denied(known: Table, question: bytes) -> table.Entry | None:
         if not encloser:
             return None
     denial = _around(known, encloser)
-    if denial is None or len(name) > 255:
+    if denial is None:
         return None
     pointer = (0xC000 | (12 + len(name) - len(denial.origin))).to_bytes(2)
     return heads, pointer + denial.rest

@@ -15,7 +15,18 @@ import socket
 import sys
 import time
 
-from lbctl_dns import access, edns, frames, gate, handover, server, succession, tally, wire
+from lbctl_dns import (
+    access,
+    edns,
+    frames,
+    gate,
+    handover,
+    limit,
+    server,
+    succession,
+    tally,
+    wire,
+)
 
 MAX_FRAME = 256 * 1024
 LINGER_S = 60.0
@@ -27,11 +38,16 @@ class Worker:
     """The event loop's callbacks: the feed first, sockets once there is a table."""
 
     def __init__(
-        self, feed: socket.socket, desk: socket.socket, listening: list[socket.socket]
+        self,
+        feed: socket.socket,
+        desk: socket.socket,
+        listening: list[socket.socket],
+        limits: limit.Rules | None,
     ) -> None:
         self._feed = feed
         self._listening = listening
         self._desk = handover.Desk(desk, listening)
+        self._limits = limits
         self._replica = frames.Replica()
         self._responders: tuple[wire.Responder, wire.Responder] | None = None
         """For UDP and for TCP: each counts for itself."""
@@ -103,7 +119,10 @@ class Worker:
         known = self._replica.table
         if self._responders is None:
             clerk = edns.Clerk(self._replica.secret or os.urandom(16))
-            self._responders = wire.Responder(known, clerk), wire.Responder(known, clerk)
+            by_tcp = wire.Responder(known, clerk)
+            rules = self._limits
+            by_udp = limit.Responder(known, clerk, rules) if rules else wire.Responder(known, clerk)
+            self._responders = by_udp, by_tcp
             self._has_table.set_result(True)
             self._admit()
         for responder in self._responders:
@@ -129,8 +148,13 @@ class Worker:
             self._ended.set_result(reason)
 
 
-async def _run(feed: socket.socket, desk: socket.socket, listening: list[socket.socket]) -> str:
-    return await Worker(feed, desk, listening).run()
+async def _run(
+    feed: socket.socket,
+    desk: socket.socket,
+    listening: list[socket.socket],
+    limits: limit.Rules | None,
+) -> str:
+    return await Worker(feed, desk, listening, limits).run()
 
 
 def main() -> int:
@@ -139,13 +163,14 @@ def main() -> int:
     parser.add_argument("feed", type=int)
     parser.add_argument("desk", type=int)
     parser.add_argument("sockets", type=int, nargs="*")
+    parser.add_argument("--rate-limit", type=limit.parse, help="see limit.Rules.render")
     given = parser.parse_args()
     # The feed process decides when to end; a Ctrl-C reaches the whole process group.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     listening = [socket.socket(fileno=number) for number in given.sockets]
     feed, desk = (socket.socket(fileno=number) for number in (given.feed, given.desk))
-    reason = asyncio.run(_run(feed, desk, listening))
+    reason = asyncio.run(_run(feed, desk, listening, given.rate_limit))
     if reason:
         print(f"lbctl dns worker: {reason}", file=sys.stderr)
     return 1 if reason else 0

@@ -63,7 +63,7 @@ class FileFeed:
         sockets = await listening.open_all(options.places, options.workers)
         desk, workers_end = handover.pair()
         with desk, workers_end:
-            workers = crew.Crew(sockets, self.whole, workers_end)
+            workers = crew.Crew(sockets, self.whole, options.limits, workers_end)
             workers.tell(self.primary.plan.rendered)
             loop = asyncio.get_running_loop()
             loop.add_signal_handler(signal.SIGHUP, self._reload, workers)
