@@ -12,6 +12,7 @@ from lbctl.engine import (
     executor,
     loop,
     metrics,
+    name_claims,
     outside,
     pools,
     snapshot,
@@ -25,10 +26,12 @@ from lbctl.ipam.resolve import Resolved
 from lbctl.kube import client, config
 from lbctl.kube.leases import Lock, LockTimes
 from lbctl.model.errors import Misconfigured
-from lbctl.plan.view import Naming
+from lbctl.model.hostnames import AtZero
+from lbctl.plan.hostnames import Naming
 from lbctl.runtime import endpoint, reload
 from lbctl.runtime import metrics as common
 from lbctl.settings import Settings
+from lbctl.translate.hostnames import suffix_rules
 from lbctl.translate.namespaces import scope_of
 from lbctl.translate.pools import configured_pools, mirrors
 from lbctl.translate.service import Ownership
@@ -55,6 +58,8 @@ class Controller:
         self.decisions = loop.Loop(
             api, self.known, self._snapshots, self._executor, lambda work: kept.timed(work, clock)
         )
+        self.names = name_claims.NameClaims(self.known, self._snapshots, self.decisions.look_at)
+        self._snapshots.rivals = self.names.rivals
         self.pool_objects = pools.PoolObjects(api, self.known, self._snapshots, self.recorder)
         self.zone_objects = zones.ZoneObjects(api, self.known)
         self.outside = outside.Outside(api, self.known, self._snapshots, self.decisions.look_at)
@@ -116,10 +121,12 @@ class Controller:
         self.settings = settings
         if settings.lbctl.delete_config == "dryRun":
             log.info("deleteConfig: %s", withdrawal.dry_run(self.known))
+        self.names.everything()
         self.decisions.everything()
 
     async def follow(self) -> None:
         """Decide whenever this process leads; returns only by cancellation."""
+        self.names.listen()
         self.decisions.listen()
         self.pool_objects.listen()
         self.zone_objects.listen()
@@ -242,15 +249,31 @@ def rules_of(settings: Settings) -> snapshot.Rules:
     return snapshot.Rules(
         pools=pools,
         ownership=Ownership(settings.l4.load_balancer_class, settings.l4.default_lb_controller),
-        naming=Naming(
-            cluster=settings.lbctl.cluster_name,
-            subdomain=settings.domain,
-            ttl_s=settings.nameservice.ttl,
-            empty_grace_s=settings.nameservice.empty_grace,
-            flat=settings.l4.auto_fqdn == "flat",
-        ),
+        naming=naming_of(settings),
         scope=scope_of(settings.lbctl),
         stopped=settings.lbctl.delete_config == "true",
+    )
+
+
+def naming_of(settings: Settings) -> Naming:
+    """Return what names are made of, from the settings."""
+    wanted, zones = settings.nameservice, tuple(zone.rstrip(".") for zone in settings.zones)
+    servers = range(1, max(1, len(wanted.ns_addresses)) + 1)
+    own = {f"ns{number}.{zone}" for zone in zones for number in servers}
+    return Naming(
+        cluster=settings.lbctl.cluster_name,
+        subdomain=settings.domain,
+        ttl_s=wanted.ttl,
+        empty_grace_s=wanted.empty_grace,
+        flat=settings.l4.auto_fqdn == "flat",
+        zones=zones,
+        reserved=frozenset({*zones, *own, wanted.soa.mname.rstrip(".")} - {""}),
+        ttl_bounds_s=(wanted.min_ttl, wanted.max_ttl),
+        opt_in=wanted.opt_in,
+        suffixes=suffix_rules(wanted.suffixes),
+        at_zero=AtZero(wanted.at_zero),
+        owner_records=wanted.owner_records,
+        reverse=wanted.reverse,
     )
 
 
