@@ -63,6 +63,8 @@ def decision(
     phase: str = "Serving",
     created: str = "2026-11-21T12:00:00Z",
     grant: str = "",
+    ports: dict[str, int] | None = None,
+    no_data: bool = False,
 ) -> dict[str, Any]:
     """An L4VirtualService as the leader writes it, without what DNS never reads."""
     pairs = [(vip, "Current") if isinstance(vip, str) else vip for vip in vips]
@@ -79,7 +81,15 @@ def decision(
                 {"address": address, "role": role, "allocation": {"uid": grant}}
                 for address, role in pairs
             ],
-            "names": [{"host": one, "ttlSeconds": 5, "published": published} for one in found],
+            "service": {"namespace": "default", "name": service, "uid": f"uid-{service}"},
+            "names": [
+                {"host": one, "ttlSeconds": 5, "published": published, "noData": no_data}
+                for one in found
+            ],
+            "listeners": [
+                {"name": name, "protocol": "TCP", "port": port, "pool": "x"}
+                for name, port in (ports or {"": 80}).items()
+            ],
         },
     }
 

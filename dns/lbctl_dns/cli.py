@@ -78,7 +78,9 @@ def serve(
         if files:
             await feed.FileFeed(files).run(options)
         else:
-            await feed.ClusterFeed(zones, snapshot.path_in(state_dir)).run(kubeconfig, options)
+            style = configured.style(settings)
+            names = feed.ClusterFeed(zones, snapshot.path_in(state_dir), style=style)
+            await names.run(kubeconfig, options)
 
     sys.exit(program.run(run()))
 

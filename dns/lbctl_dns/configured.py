@@ -1,14 +1,20 @@
 """From settings to the zones they describe. Pure."""
 
 import ipaddress
+from collections.abc import Iterable, Iterator
 
 from lbctl.model import errors
+from lbctl.model.pool import AddressRange
 from lbctl.settings import NameServiceSettings, Settings
-from lbctl_dns import names, zone
+from lbctl.translate.pools import configured_pools
+from lbctl_dns import contents, names, reverse, zone
 
 
-def zones(tree: Settings) -> tuple[zone.Zone, ...]:
-    """Return one zone per subdomain. Raises Misconfigured naming the field."""
+def zones(tree: Settings, ranges: Iterable[AddressRange] = ()) -> tuple[zone.Zone, ...]:
+    """Return one zone per subdomain, and those of the names of addresses in pools.
+
+    `ranges` are those of AddressPool objects. Raises Misconfigured naming the field.
+    """
     settings = tree.nameservice
     if not tree.zones:
         raise errors.Misconfigured("nameservice.subdomains: names no zone to serve")
@@ -16,7 +22,32 @@ def zones(tree: Settings) -> tuple[zone.Zone, ...]:
         own = [ipaddress.ip_address(text) for text in settings.ns_addresses]
     except ValueError as error:
         raise errors.Misconfigured(f"nameservice.nsAddresses: {error}") from error
-    return tuple(_zone(subdomain, settings, own) for subdomain in tree.zones)
+    forward = tuple(_zone(subdomain, settings, own) for subdomain in tree.zones)
+    if not settings.reverse:
+        return forward
+    listed = (*_configured_ranges(tree), *ranges)
+    known = {one.origin for one in forward}
+    return (*forward, *(_reverse(o, forward[0]) for o in reverse.origins(listed) if o not in known))
+
+
+def style(tree: Settings) -> contents.Style:
+    """Return what the settings say about records."""
+    return contents.Style(tree.lbctl.cluster_name, tree.nameservice.owner_records)
+
+
+def _configured_ranges(tree: Settings) -> Iterator[AddressRange]:
+    try:
+        for pool in configured_pools(tree.pools):
+            yield from (*pool.ranges, *pool.static)
+    except ValueError as error:
+        raise errors.Misconfigured(f"addressPools: {error}") from error
+
+
+def _reverse(origin: bytes, first: zone.Zone) -> zone.Zone:
+    """Return a zone of addresses: its servers have their names in the first zone."""
+    servers = next(one.rdatas for one in first.fixed if one.rtype == zone.NS)
+    own = zone.RecordSet(origin, zone.NS, zone.APEX_TTL_S, servers)
+    return zone.Zone(origin, first.soa, (own,))
 
 
 def _zone(subdomain: str, settings: NameServiceSettings, own: list[zone.Address]) -> zone.Zone:
