@@ -22,6 +22,7 @@ SOA = zone.Soa(
     30,
 )
 PATH = "/apis/lbctl.io/v1alpha1/l4virtualservices"
+POOLS_PATH = "/apis/lbctl.io/v1alpha1/addresspools"
 
 
 def sets(host: str, *texts: str, ttl_s: int = 5) -> tuple[zone.RecordSet, ...]:
@@ -95,7 +96,10 @@ def decision(
 
 
 class NamesApi:
-    """An API server that lists and watches L4VirtualServices, and can be stopped and started."""
+    """An API server that lists and watches L4VirtualServices, and can be stopped and started.
+
+    It lists AddressPools, too; of those nothing changes.
+    """
 
     def __init__(self) -> None:
         self._objects: dict[str, dict[str, Any]] = {}
@@ -105,10 +109,12 @@ class NamesApi:
         self._moved = asyncio.Condition()
         self._runner: web.AppRunner | None = None
         self.port = 0
+        self.pools: list[dict[str, Any]] = []
 
     async def start(self) -> None:
         application = web.Application()
         application.router.add_get(PATH, self._get)
+        application.router.add_get(POOLS_PATH, self._get_pools)
         self._runner = web.AppRunner(application, shutdown_timeout=0.1)
         await self._runner.setup()
         site = web.TCPSite(self._runner, "127.0.0.1", self.port)
@@ -143,6 +149,14 @@ class NamesApi:
             "items": list(self._objects.values()),
         }
         return web.json_response(listed)
+
+    async def _get_pools(self, request: web.Request) -> web.StreamResponse:
+        if "watch" not in request.query:
+            return web.json_response({"metadata": {"resourceVersion": "1"}, "items": self.pools})
+        response = web.StreamResponse()
+        await response.prepare(request)
+        await asyncio.Event().wait()
+        return response
 
     async def _watch(self, request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse()
