@@ -25,6 +25,7 @@ from lbctl.ipam.port import ExternalIpam
 from lbctl.ipam.resolve import Resolved
 from lbctl.kube import client, config
 from lbctl.kube.leases import Lock, LockTimes
+from lbctl.model import reverse
 from lbctl.model.errors import Misconfigured
 from lbctl.model.hostnames import AtZero
 from lbctl.plan.hostnames import Naming
@@ -114,15 +115,25 @@ class Controller:
         self._snapshots.pools_changed()
         stopped = settings.lbctl.delete_config == "true"
         self.pool_objects.mirror({} if stopped else mirrors(settings.pools))
-        self.zone_objects.serve(() if stopped else settings.zones)
         self.outside.ipams = _ipams(settings)
         self._executor.fabric_names = settings.controller
         self.recorder.normal = settings.lbctl.enable_events
         self.settings = settings
+        self._serve_zones()
         if settings.lbctl.delete_config == "dryRun":
             log.info("deleteConfig: %s", withdrawal.dry_run(self.known))
         self.names.everything()
         self.decisions.everything()
+
+    def _serve_zones(self) -> None:
+        """Have a Zone object for each zone, those of the pools' addresses included."""
+        settings = self.settings
+        if settings.lbctl.delete_config == "true":
+            self.zone_objects.serve(())
+            return
+        wanted = settings.nameservice.reverse and bool(settings.zones)
+        ranges = [one for pool in self.pools for one in pool.given] if wanted else []
+        self.zone_objects.serve((*settings.zones, *reverse.zones_of(ranges)))
 
     async def follow(self) -> None:
         """Decide whenever this process leads; returns only by cancellation."""
@@ -130,6 +141,7 @@ class Controller:
         self.decisions.listen()
         self.pool_objects.listen()
         self.zone_objects.listen()
+        self.known.address_pools.subscribe(lambda change: self._serve_zones())
         await lead(self.lock, self._work)
 
     async def _work(self) -> None:

@@ -3,11 +3,11 @@
 import ipaddress
 from collections.abc import Iterable, Iterator
 
-from lbctl.model import errors
+from lbctl.model import errors, reverse
 from lbctl.model.pool import AddressRange
 from lbctl.settings import NameServiceSettings, Settings
 from lbctl.translate.pools import configured_pools
-from lbctl_dns import contents, names, reverse, zone
+from lbctl_dns import contents, names, zone
 
 
 def zones(tree: Settings, ranges: Iterable[AddressRange] = ()) -> tuple[zone.Zone, ...]:
@@ -27,7 +27,8 @@ def zones(tree: Settings, ranges: Iterable[AddressRange] = ()) -> tuple[zone.Zon
         return forward
     listed = (*_configured_ranges(tree), *ranges)
     known = {one.origin for one in forward}
-    return (*forward, *(_reverse(o, forward[0]) for o in reverse.origins(listed) if o not in known))
+    found = (names.to_wire(text) for text in reverse.zones_of(listed))
+    return (*forward, *(_reverse(origin, forward[0]) for origin in found if origin not in known))
 
 
 def style(tree: Settings) -> contents.Style:
@@ -38,7 +39,7 @@ def style(tree: Settings) -> contents.Style:
 def _configured_ranges(tree: Settings) -> Iterator[AddressRange]:
     try:
         for pool in configured_pools(tree.pools):
-            yield from (*pool.ranges, *pool.static)
+            yield from pool.given
     except ValueError as error:
         raise errors.Misconfigured(f"addressPools: {error}") from error
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from lbctl.model import names as model_names
-from lbctl_dns import names, reverse, zone
+from lbctl_dns import names, zone
 from lbctl_dns.decisions import Decision, Host, Port
 
 
@@ -66,7 +66,7 @@ def _pointers(decision: Decision) -> Iterator[zone.RecordSet]:
     if primary is None:
         return
     for address in decision.answers:
-        name = reverse.name_of(address)
+        name = names.to_wire(address.reverse_pointer)
         yield zone.RecordSet(name, zone.PTR, primary.ttl_s, (primary.name,))
 
 

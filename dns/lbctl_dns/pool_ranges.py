@@ -36,6 +36,6 @@ class PoolRanges:
         else:
             found = translate_pool(change.new).pool
             if isinstance(found, AddressPool):
-                self._ranges[name_of(change.new)] = (*found.ranges, *found.static)
+                self._ranges[name_of(change.new)] = found.given
         if self._ranges.get(change.key) != before:
             self._moved()

@@ -9,7 +9,6 @@ import ipaddress
 from collections.abc import Iterable, Iterator
 
 from lbctl.model.pool import AddressRange, address_of
-from lbctl_dns import names, zone
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 _STEP = {4: 8, 6: 4}
@@ -19,13 +18,13 @@ _FINEST = {4: 24, 6: 124}
 _WHOLE = {4: 32, 6: 128}
 
 
-def name_of(address: zone.Address) -> bytes:
-    """Return the wire name under which an address has its PTR record."""
-    return names.to_wire(address.reverse_pointer)
+def zones_of(ranges: Iterable[AddressRange]) -> tuple[str, ...]:
+    """Return the zones, sorted, that hold the names of all those addresses.
 
-
-def origins(ranges: Iterable[AddressRange]) -> tuple[bytes, ...]:
-    """Return the zones, in wire form and sorted, that hold the names of all those addresses."""
+    >>> from lbctl.model.pool import parse_range
+    >>> zones_of([parse_range("198.18.0.0/15")])
+    ('18.198.in-addr.arpa', '19.198.in-addr.arpa')
+    """
     listed = list(ranges)
     return tuple(
         sorted(
@@ -54,7 +53,7 @@ def _boundary(network: Network) -> int:
     return max(step, -(-network.prefixlen // step) * step)
 
 
-def _origin(network: Network) -> bytes:
+def _origin(network: Network) -> str:
     labels = network.network_address.reverse_pointer.split(".")
     surplus = (_WHOLE[network.version] - network.prefixlen) // _STEP[network.version]
-    return names.to_wire(".".join(labels[surplus:]))
+    return ".".join(labels[surplus:])
