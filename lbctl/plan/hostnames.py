@@ -3,6 +3,7 @@
 What is refused is a value beside the rest: one bad name costs no other.
 """
 
+import bisect
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 
@@ -112,38 +113,44 @@ Rank = tuple[str, str]
 class NameRegister:
     """Which Services ask for which names; a name belongs to the oldest of them."""
 
-    _ranks: dict[str, Rank] = field(default_factory=dict)
-    _hosts: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    _askers: dict[str, set[str]] = field(default_factory=dict)
+    _asked: dict[str, tuple[Rank, tuple[str, ...]]] = field(default_factory=dict)
+    """Rank and names by key."""
+    _askers: dict[str, list[tuple[Rank, str]]] = field(default_factory=dict)
+    """Rank and key of those who ask for a name, sorted: the first one has it."""
 
     def enter(self, key: str, rank: Rank, hosts: tuple[str, ...]) -> frozenset[str]:
         """Put these names in the place of what a Service asked for before.
 
-        Return the keys of the others whom that may concern.
+        Return the keys of the others whom that concerns: a name of theirs has another owner now.
         """
-        if (self._ranks.get(key), self._hosts.get(key, ())) == (rank, hosts):
-            return frozenset()
-        before = self._hosts.pop(key, ())
-        for host in before:
-            self._askers[host].discard(key)
-            if not self._askers[host]:
-                del self._askers[host]
-        self._ranks[key] = rank
+        last, before = self._asked.pop(key, (rank, ()))
         if hosts:
-            self._hosts[key] = hosts
-        else:
-            del self._ranks[key]
+            self._asked[key] = rank, hosts
+        if (last, before) == (rank, hosts):
+            return frozenset()
+        touched = {*before, *hosts}
+        owners = {host: self.owner(host) for host in touched}
+        for host in before:
+            self._leave(host, (last, key))
         for host in hosts:
-            self._askers.setdefault(host, set()).add(key)
-        return self._concerned({*before, *hosts}) - {key}
+            bisect.insort(self._askers.setdefault(host, []), (rank, key))
+        moved = (host for host in touched if self.owner(host) != owners[host])
+        return frozenset(other for host in moved for other in self.asking(host)) - {key}
 
-    def asking(self, host: str) -> frozenset[str]:
-        """Return the keys of the Services that ask for a name."""
-        return frozenset(self._askers.get(host, ()))
+    def asking(self, host: str) -> tuple[str, ...]:
+        """Return the keys of the Services that ask for a name, the owner's first."""
+        return tuple(key for _, key in self._askers.get(host, ()))
 
     def owner(self, host: str) -> str:
         """Return the key of the Service that a name belongs to; empty: nobody asks for it."""
-        return min(self._askers.get(host, ()), key=lambda key: (self._ranks[key], key), default="")
+        askers = self._askers.get(host)
+        return askers[0][1] if askers else ""
+
+    def _leave(self, host: str, asker: tuple[Rank, str]) -> None:
+        askers = self._askers[host]
+        del askers[bisect.bisect_left(askers, asker)]
+        if not askers:
+            del self._askers[host]
 
     def rivals(
         self, key: str, answered: Collection[str], answering: Callable[[str], Collection[str]]
@@ -154,7 +161,7 @@ class NameRegister:
         which Services have a name answered: nobody takes a name before it was let go.
         """
         found: dict[str, str] = {}
-        for host in self._hosts.get(key, ()):
+        for host in self._asked.get(key, ((), ()))[1]:
             owner = self.owner(host)
             others = () if host in answered else sorted({*answering(host)} - {key})
             if owner != key:
@@ -162,6 +169,3 @@ class NameRegister:
             elif others:
                 found[host] = others[0]
         return found
-
-    def _concerned(self, hosts: Collection[str]) -> frozenset[str]:
-        return frozenset(key for host in hosts for key in self._askers.get(host, ()))

@@ -240,6 +240,15 @@ def test_a_name_is_not_taken_before_it_was_let_go() -> None:
     assert register.rivals("n/old", ("www",), lambda host: {"n/new"}) == {}
 
 
+def test_a_newcomer_concerns_nobody_who_keeps_what_he_has() -> None:
+    register = NameRegister()
+    register.enter("n/old", ("2025", "b"), ("www",))
+    register.enter("n/new", ("2026", "a"), ("www",))
+    assert register.enter("n/newer", ("2027", "a"), ("www", "b")) == frozenset()
+    assert register.asking("www") == ("n/old", "n/new", "n/newer")
+    assert register.enter("n/old", ("2025", "b"), ("b",)) == {"n/new", "n/newer"}
+
+
 def test_a_name_that_nobody_asks_for_has_no_owner() -> None:
     assert NameRegister().owner("www") == ""
-    assert NameRegister().asking("www") == frozenset()
+    assert NameRegister().asking("www") == ()
