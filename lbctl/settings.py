@@ -212,12 +212,12 @@ class SoaSettings(_Section):
 
 
 _SUFFIXES = [
-    {"suffix": "{namespace}.lb.example"},
     {
         "suffix": "shop.lb.example",
         "namespaces": ["shop"],
         "namespaceSelectors": [{"matchLabels": {"team": "shop"}}],
     },
+    {"suffix": "{namespace}.lb.example"},
 ]
 
 
