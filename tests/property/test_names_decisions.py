@@ -33,24 +33,20 @@ DECISIONS = st.builds(
     st.lists(st.sampled_from(VIPS), unique=True, max_size=2),
     st.lists(st.sampled_from(HOSTS), unique=True, max_size=3),
     st.lists(st.sampled_from(["", "http"]), unique=True, max_size=2),
-    st.sampled_from(["published", "published", "empty", "silent"]),
-    st.sampled_from(["Serving", "Serving", "Draining", "Withdrawn"]),
+    st.sampled_from([*["published"] * 4, "empty", "silent"]),
+    st.sampled_from([*["Serving"] * 4, "Draining", "Withdrawn"]),
     st.sampled_from(["2026-01-01T00:00:00Z", "2026-01-02T00:00:00Z"]),
 )
-QUERIES = st.tuples(
-    st.sampled_from(
-        [
-            *(host.replace("*", "w") for host in HOSTS),
-            *(f"_http._tcp.{host}" for host in HOSTS),
-            *(ipaddress.ip_address(vip).reverse_pointer for vip in VIPS),
-            "lb.example",
-            "b.a.lb.example",
-            "_tcp.a.lb.example",
-            "q.r.lb.example",
-        ]
-    ),
-    st.sampled_from([zone.A, zone.AAAA, zone.SRV, zone.TXT, zone.PTR]),
+NAMES = (
+    *(host.replace("*", "w") for host in HOSTS),
+    *(f"_http._tcp.{host.replace('*', 'w')}" for host in HOSTS),
+    *(ipaddress.ip_address(vip).reverse_pointer for vip in VIPS),
+    "lb.example",
+    "b.a.lb.example",
+    "_tcp.a.lb.example",
+    "q.r.lb.example",
 )
+TYPES = (zone.A, zone.AAAA, zone.SRV, zone.TXT, zone.PTR)
 Records = dict[tuple[str, int], set[str]]
 
 
@@ -114,10 +110,19 @@ def text(one: dnslib.RR) -> str:
     return "owner" if one.rtype == zone.TXT else str(one.rdata)
 
 
-@given(steps=st.lists(DECISIONS, max_size=6), queries=st.lists(QUERIES, min_size=1, max_size=8))
-def test_answers_are_what_a_search_through_the_decisions_finds(
-    steps: list[Object], queries: list[tuple[str, int]]
-) -> None:
+def same(responder: wire.Responder, records: Records) -> None:
+    """Ask for everything; compare rcode and data."""
+    for qname in NAMES:
+        for qtype in TYPES:
+            reply = responder.answer(nb.query(qname, qtype), wire.TCP, "")
+            assert reply is not None
+            parsed = dnslib.DNSRecord.parse(reply)
+            found = parsed.header.rcode, {text(one) for one in parsed.rr}
+            assert found == expected(records, qname, qtype), (qname, qtype)
+
+
+@given(steps=st.lists(DECISIONS, min_size=1, max_size=4))
+def test_answers_are_what_a_search_through_the_decisions_finds(steps: list[Object]) -> None:
     zones = [nb.own_zone(), *(zone.Zone(names.to_wire(one), nb.SOA, ()) for one in REVERSE)]
     authority = zone.Authority(zones)
     known = publications.Publications(authority, STYLE)
@@ -135,11 +140,4 @@ def test_answers_are_what_a_search_through_the_decisions_finds(
         for body in frames.bodies(sent):
             number += 1
             replica.take(frames.render(1, number, body))
-    responder = wire.Responder(replica.table, edns.Clerk(b"k" * 16))
-    records = published(last)
-    for qname, qtype in queries:
-        reply = responder.answer(nb.query(qname, qtype), wire.TCP, "")
-        assert reply is not None
-        parsed = dnslib.DNSRecord.parse(reply)
-        found = parsed.header.rcode, {text(one) for one in parsed.rr}
-        assert found == expected(records, qname, qtype)
+    same(wire.Responder(replica.table, edns.Clerk(b"k" * 16)), published(last))

@@ -87,6 +87,8 @@ class Cluster(RuleBasedStateMachine):
         for name, port in (("kuard", 80), ("nginx", 443), ("redis", 80))[:count]:
             self.world.create(name, port=port, key=key)
             self.world.scale(name, 2)
+        # Names are disputed only where one has been given.
+        self.world.change("redis", {}, {HOSTS: "www.lb.example"})
         self.world.settle()
 
     @rule(name=NAMES, choice=st.integers(0, 5))
