@@ -132,7 +132,8 @@ class Controller:
             self.zone_objects.serve(())
             return
         wanted = settings.nameservice.reverse and bool(settings.zones)
-        ranges = [one for pool in self.pools for one in pool.given] if wanted else []
+        pools = self._snapshots.resolved.pools if wanted else ()
+        ranges = [one for pool in pools for one in pool.given]
         self.zone_objects.serve((*settings.zones, *reverse.zones_of(ranges)))
 
     async def follow(self) -> None:

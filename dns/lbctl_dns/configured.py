@@ -3,17 +3,18 @@
 import ipaddress
 from collections.abc import Iterable, Iterator
 
+from lbctl.ipam.resolve import resolve
 from lbctl.model import errors, reverse
-from lbctl.model.pool import AddressRange
+from lbctl.model.pool import AddressRange, DeclaredPool
 from lbctl.settings import NameServiceSettings, Settings
 from lbctl.translate.pools import configured_pools
 from lbctl_dns import contents, names, zone
 
 
-def zones(tree: Settings, ranges: Iterable[AddressRange] = ()) -> tuple[zone.Zone, ...]:
+def zones(tree: Settings, declared: Iterable[DeclaredPool] = ()) -> tuple[zone.Zone, ...]:
     """Return one zone per subdomain, and those of the names of addresses in pools.
 
-    `ranges` are those of AddressPool objects. Raises Misconfigured naming the field.
+    `declared` are AddressPool objects. Raises Misconfigured naming the field.
     """
     settings = tree.nameservice
     if not tree.zones:
@@ -25,9 +26,8 @@ def zones(tree: Settings, ranges: Iterable[AddressRange] = ()) -> tuple[zone.Zon
     forward = tuple(_zone(subdomain, settings, own) for subdomain in tree.zones)
     if not settings.reverse:
         return forward
-    listed = (*_configured_ranges(tree), *ranges)
     known = {one.origin for one in forward}
-    found = (names.to_wire(text) for text in reverse.zones_of(listed))
+    found = (names.to_wire(text) for text in reverse.zones_of(_ranges(tree, declared)))
     return (*forward, *(_reverse(origin, forward[0]) for origin in found if origin not in known))
 
 
@@ -36,12 +36,14 @@ def style(tree: Settings) -> contents.Style:
     return contents.Style(tree.lbctl.cluster_name, tree.nameservice.owner_records)
 
 
-def _configured_ranges(tree: Settings) -> Iterator[AddressRange]:
+def _ranges(tree: Settings, declared: Iterable[DeclaredPool]) -> Iterator[AddressRange]:
+    """Yield what pools give: the same that the controller gives addresses from."""
     try:
-        for pool in configured_pools(tree.pools):
-            yield from pool.given
+        configured = configured_pools(tree.pools)
     except ValueError as error:
         raise errors.Misconfigured(f"addressPools: {error}") from error
+    for pool in resolve(configured, declared).pools:
+        yield from pool.given
 
 
 def _reverse(origin: bytes, first: zone.Zone) -> zone.Zone:

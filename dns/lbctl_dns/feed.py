@@ -23,11 +23,11 @@ from lbctl_dns import (
     contents,
     crew,
     decisions,
+    declared_pools,
     frames,
     listening,
     metrics,
     names,
-    pool_ranges,
     publications,
     records,
     snapshot,
@@ -102,7 +102,7 @@ class ClusterFeed:
         self._path = path
         self._absent_s = absent_s
         self._settings: Settings | None = None
-        self.pools = pool_ranges.PoolRanges(self._pools_moved)
+        self.pools = declared_pools.DeclaredPools(self._pools_moved)
         """Whose addresses have names."""
         self.cache = Cache()
         """What the API says; feed it and everything follows."""

@@ -4,7 +4,7 @@ import asyncio
 from typing import Any
 
 from lbctl.settings import Settings
-from lbctl_dns import configured, feed, names, pool_ranges
+from lbctl_dns import configured, declared_pools, feed, names
 
 
 def pool(name: str, version: int, *addresses: str, **further: Any) -> dict[str, Any]:
@@ -45,14 +45,33 @@ def test_reverse_zones_can_be_left_to_others() -> None:
 
 def test_a_malformed_edit_leaves_what_was_there() -> None:
     moves: list[int] = []
-    known = pool_ranges.PoolRanges(lambda: moves.append(1))
+    known = declared_pools.DeclaredPools(lambda: moves.append(1))
+
+    def shown() -> list[str]:
+        found = configured.zones(tree(), known.all)
+        return [names.to_text(one.origin) for one in found]
+
     known.store.apply("ADDED", pool("a", 1, "192.0.2.0/24"))
-    before = known.all
-    known.store.apply("MODIFIED", pool("a", 2, "nonsense"))
-    known.store.apply("MODIFIED", pool("a", 3, "192.0.2.0/24", status={"assigned": {"ipv4": 1}}))
-    assert (known.all, len(moves)) == (before, 1)
+    before = shown()
+    assert before == ["lb.example.", "2.0.192.in-addr.arpa."]
+    counted = {"status": {"assigned": {"ipv4": 1}}}
+    known.store.apply("MODIFIED", pool("a", 2, "192.0.2.0/24", **counted))
+    assert len(moves) == 1
+    # What the leader found to be good before stands in the status.
+    kept = {"status": {"accepted": {"addresses": ["192.0.2.0/24"]}}}
+    known.store.apply("MODIFIED", pool("a", 3, "nonsense", **kept))
+    assert (shown(), len(moves)) == (before, 2)
     known.store.apply("DELETED", pool("a", 4, "192.0.2.0/24"))
-    assert (known.all, len(moves)) == ((), 2)
+    assert (shown(), len(moves)) == (["lb.example."], 3)
+
+
+def test_a_mirror_of_the_settings_is_no_pool_of_its_own() -> None:
+    moves: list[int] = []
+    known = declared_pools.DeclaredPools(lambda: moves.append(1))
+    obj = pool("a", 1, "192.0.2.0/24")
+    obj["metadata"]["labels"] = {"lbctl.io/from": "settings"}
+    known.store.apply("ADDED", obj)
+    assert (known.all, moves) == ((), [])
 
 
 def test_zones_follow_the_pools_and_keep_their_serials() -> None:
