@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, ConfigDict, Field, field_validator, model_validator
 
+from lbctl.settings_names import SuffixSettings
 from lbctl.settings_parts import DnsLabel, DomainName, LabelExpression, LabelSelector
 from lbctl.settings_parts import Section as _Section
 from lbctl.settings_transfer import TransferSettings
@@ -220,6 +221,16 @@ class RateLimitSettings(_Section):
     """Networks that are never limited: resolvers of one's own. Needs a restart."""
 
 
+_SUFFIXES = [
+    {
+        "suffix": "shop.lb.example",
+        "namespaces": ["shop"],
+        "namespaceSelectors": [{"matchLabels": {"team": "shop"}}],
+    },
+    {"suffix": "{namespace}.lb.example"},
+]
+
+
 class NameServiceSettings(_Section):
     """The DNS server and the names it gives."""
 
@@ -227,6 +238,20 @@ class NameServiceSettings(_Section):
     """Zones that lbctl is authoritative for; the first one names Services."""
     ttl: int = Field(default=5, ge=0, le=86400)
     """Seconds a resolver may keep an address."""
+    min_ttl: int = Field(default=0, ge=0, le=86400)
+    """Least TTL that a Service gets by annotation."""
+    max_ttl: int = Field(default=3600, ge=0, le=86400)
+    """Greatest one; a Service that goes is carried on for its TTL."""
+    opt_in: bool = False
+    """Only Services with the annotation `lbctl.io/dns: "true"` get names."""
+    suffixes: tuple[SuffixSettings, ...] = Field(default=(), examples=[_SUFFIXES])
+    """Who may ask for which host names; empty: everybody for any in our zones."""
+    at_zero: Literal["nxdomain", "nodata", "keep"] = "nxdomain"
+    """What DNS answers for a Service without a usable endpoint, unless it says otherwise."""
+    owner_records: bool = False
+    """Tell by a TXT record at each name which cluster and Service it belongs to."""
+    reverse: bool = True
+    """Answer for the addresses of pools, too: PTR records in zones of our own."""
     empty_grace: float = Field(default=10.0, ge=0, le=3600)
     """Seconds that a name stays while there are endpoints but none is ready."""
     ns_addresses: tuple[str, ...] = ()
@@ -239,6 +264,12 @@ class NameServiceSettings(_Section):
     """Processes that answer queries; one is worth several CoreDNS cores. Needs a restart."""
     rate_limit: RateLimitSettings = RateLimitSettings()
     """Response rate limiting; off."""
+
+    @model_validator(mode="after")
+    def _bounds_leave_room(self) -> "NameServiceSettings":
+        if self.min_ttl > self.max_ttl:
+            raise ValueError("minTtl is greater than maxTtl")
+        return self
 
 
 class LeaseSettings(_Section):

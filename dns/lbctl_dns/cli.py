@@ -103,8 +103,9 @@ def serve(
         if files:
             await from_files.FileFeed(files, plan).run(options)
         else:
-            kept = snapshot.path_in(state_dir)
-            await feed.ClusterFeed(zones, kept, plan).run(kubeconfig, options)
+            kept, style = snapshot.path_in(state_dir), configured.style(settings)
+            names = feed.ClusterFeed(zones, kept, plan, style=style)
+            await names.run(kubeconfig, options)
 
     sys.exit(program.run(run()))
 

@@ -18,8 +18,10 @@ from lbctl.runtime import reload
 from lbctl.settings import Settings
 from lbctl_dns import (
     configured,
+    contents,
     crew,
     decisions,
+    declared_pools,
     frames,
     handover,
     journal,
@@ -28,6 +30,7 @@ from lbctl_dns import (
     metrics,
     names,
     primary,
+    publications,
     secondaries,
     snapshot,
     table,
@@ -98,13 +101,17 @@ class ClusterFeed:
         path: Path | None,
         plan: primary.Plan = primary.ALONE,
         *,
+        style: contents.Style = contents.PLAIN,
         absent_s: float = ABSENT_S,
     ) -> None:
         first = zone.later_serial(0, int(time.time()))
         self._authority = zone.Authority(zones, {one.origin: first for one in zones})
-        self._publications = decisions.Publications(self._authority)
+        self._publications = publications.Publications(self._authority, style)
         self._path = path
         self._absent_s = absent_s
+        self._settings: Settings | None = None
+        self.pools = declared_pools.DeclaredPools(self._pools_moved)
+        """Whose addresses have names."""
         self.cache = Cache()
         """What the API says; feed it and everything follows."""
         self.cache.subscribe(self._changed)
@@ -128,27 +135,33 @@ class ClusterFeed:
 
     def apply(self, settings: Settings) -> None:
         """Follow these settings from now on. Raises Misconfigured: all stays then."""
-        zones, plan = configured.zones(settings), secondaries.plan(settings)
+        zones, plan = configured.zones(settings, self.pools.all), secondaries.plan(settings)
         self.primary.configure(plan, self._contents)
         self._tell(plan.rendered)
-        self.serve(zones)
+        self.serve(zones, configured.style(settings))
+        self._settings = settings
 
-    def serve(self, zones: tuple[zone.Zone, ...]) -> None:
+    def _pools_moved(self) -> None:
+        """Serve the zones of the pools of this moment; a whole list of pools is one change."""
+        if self._settings is not None:
+            asyncio.get_running_loop().call_soon(self.apply, self._settings)
+
+    def serve(self, zones: tuple[zone.Zone, ...], style: contents.Style = contents.PLAIN) -> None:
         """Serve these zones, as one change; serials of those that stay go on."""
         before = self._authority
-        if zones == before.zones:
+        if zones == before.zones and style == self._publications.style:
             return
         self._past_serials |= before.serials
         first = zone.later_serial(0, int(time.time()))
         serials = {one.origin: self._past_serials.get(one.origin, first) for one in zones}
         self._authority = zone.Authority(zones, serials)
-        self._publications = self._publications.moved(self._authority)
+        self._publications = self._publications.moved(self._authority, style)
         if not self._complete:
             self._show_saved()
         self._authority.raise_unlike(before, int(time.time()))
         self._show_all()
-        shown = ", ".join(names.to_text(one.origin) for one in zones)
-        log.info("zones are now %s", shown)
+        shown = ", ".join(names.to_text(one.origin) for one in zones[:8])
+        log.info("%d zones now: %s", len(zones), shown)
         outside = self._publications.outside()
         if outside:
             first_few = ", ".join(outside[:8])
@@ -208,6 +221,9 @@ class ClusterFeed:
                 group.create_task(self.primary.run(desk, sockets[0], options.places))
                 watch = reflector.Reflector(api, resources.L4_VIRTUAL_SERVICES, self.cache)
                 group.create_task(watch.run())
+                self._settings = options.settings
+                pools = reflector.Reflector(api, resources.ADDRESS_POOLS, self.pools.store)
+                group.create_task(pools.run())
                 group.create_task(self.first_sync())
                 group.create_task(self._keep_saved())
                 group.create_task(reload.follow(options.config, options.settings, self.apply))
@@ -252,7 +268,7 @@ class ClusterFeed:
 
     def _decided(self, owner: str, obj: Json) -> zone.Change:
         decision = decisions.parse(obj)
-        for fault in (*decision.faults, *decisions.outside(self._authority, decision)):
+        for fault in (*decision.faults, *publications.outside(self._authority, decision)):
             log.warning("not published: %s", fault, extra={"key": _log_key(owner)})
         return self._publications.decided(owner, decision)
 
@@ -290,8 +306,8 @@ class ClusterFeed:
         if not self._saved:
             return
         own = tuple(one for one in self._saved if self._authority.zone_of(one.name) is not None)
-        # Addresses only: the NS of a zone that is no more would delegate its names to itself.
-        rest = tuple(one for one in own if one.rtype in {zone.A, zone.AAAA})
+        # Not all types: the NS of a zone that is no more would delegate its names to itself.
+        rest = tuple(one for one in own if one.rtype in contents.TYPES)
         # A rank after every real one: creation times are digits.
         self._authority.publish(RESTORED, zone.Claim(("~", ""), rest))
         # A zone that was added since is unknown: only a whole restoration may deny names.
@@ -353,8 +369,5 @@ def _described(change: zone.Change) -> str:
     return " ".join([*listed[:8], *more, *serials])
 
 
-_TYPE_NAMES = {zone.A: "A", zone.AAAA: "AAAA", zone.NS: "NS", zone.CNAME: "CNAME"}
-
-
 def _set_text(name: bytes, rtype: int) -> str:
-    return f"{names.to_text(name)}/{_TYPE_NAMES.get(rtype, f'TYPE{rtype}')}"
+    return f"{names.to_text(name)}/{zone.TYPE_NAMES.get(rtype, f'TYPE{rtype}')}"

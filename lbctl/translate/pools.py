@@ -126,8 +126,8 @@ def _pool(entry: AddressPoolSettings, priority: int, name: str = "") -> AddressP
         reuse_delay_s=entry.reuse_delay_seconds,
         fence=Fence(
             frozenset(serves.namespaces),
-            tuple(_selector(found) for found in serves.namespace_selectors),
-            tuple(_selector(found) for found in serves.service_selectors),
+            tuple(selector_of(found) for found in serves.namespace_selectors),
+            tuple(selector_of(found) for found in serves.service_selectors),
             serves.exclusive,
         ),
         external=bool(entry.external.url),
@@ -143,7 +143,8 @@ def _ranges(
         raise ValueError(f"{field}: {error}") from error
 
 
-def _selector(found: LabelSelector) -> Selector:
+def selector_of(found: LabelSelector) -> Selector:
+    """Return a label selector as it is written in settings and objects."""
     equal = tuple(
         Requirement(key, "In", frozenset({value})) for key, value in found.match_labels.items()
     )
