@@ -144,7 +144,11 @@ class ClusterFeed:
     def _pools_moved(self) -> None:
         """Serve the zones of the pools of this moment; a whole list of pools is one change."""
         if self._settings is not None:
-            asyncio.get_running_loop().call_soon(self.apply, self._settings)
+            asyncio.get_running_loop().call_soon(self._serve_zones, self._settings)
+
+    def _serve_zones(self, settings: Settings) -> None:
+        # Not `apply`: pools move often, and the keys of secondaries are files to read.
+        self.serve(configured.zones(settings, self.pools.all), configured.style(settings))
 
     def serve(self, zones: tuple[zone.Zone, ...], style: contents.Style = contents.PLAIN) -> None:
         """Serve these zones, as one change; serials of those that stay go on."""
