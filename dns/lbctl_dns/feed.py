@@ -111,6 +111,7 @@ class ClusterFeed:
         self._unsaved = asyncio.Event()
         self._send: Callable[[frames.Transaction], None] = lambda _: None
         self._tell: Callable[[bytes], None] = lambda _: None
+        self._settings = Settings()
         self.primary = primary.Primary(plan)
         """What secondaries get."""
         self._complete = False
@@ -129,9 +130,15 @@ class ClusterFeed:
     def apply(self, settings: Settings) -> None:
         """Follow these settings from now on. Raises Misconfigured: all stays then."""
         zones, plan = configured.zones(settings), secondaries.plan(settings)
-        self.primary.configure(plan, self._contents)
-        self._tell(plan.rendered)
+        self._admit(plan)
         self.serve(zones)
+        self._settings = settings
+
+    def _admit(self, plan: primary.Plan) -> None:
+        """Serve these secondaries from now on."""
+        if plan != self.primary.plan:
+            self.primary.configure(plan, self._contents)
+            self._tell(plan.rendered)
 
     def serve(self, zones: tuple[zone.Zone, ...]) -> None:
         """Serve these zones, as one change; serials of those that stay go on."""
@@ -205,7 +212,9 @@ class ClusterFeed:
                 asyncio.TaskGroup() as group,
             ):
                 group.create_task(workers.run())
+                self._settings = options.settings
                 group.create_task(self.primary.run(desk, sockets[0], options.places))
+                group.create_task(secondaries.follow(lambda: self._settings, self._admit))
                 watch = reflector.Reflector(api, resources.L4_VIRTUAL_SERVICES, self.cache)
                 group.create_task(watch.run())
                 group.create_task(self.first_sync())
