@@ -16,7 +16,7 @@ class TransferKeySettings(Section):
     algorithm: Literal["hmac-sha256", "hmac-sha384", "hmac-sha512"] = "hmac-sha256"
     """How messages are signed."""
     secret_file: str = Field(min_length=1)
-    """File with the secret in base64, 16 bytes or more; a mounted Secret."""
+    """File with the secret in base64, 16 bytes or more; a mounted Secret. Read again and again."""
 
 
 class TransferRuleSettings(Section):
@@ -65,7 +65,7 @@ class TransferSettings(Section):
     """Secondaries: other servers that take whole zones (AXFR, IXFR)."""
 
     keys: tuple[TransferKeySettings, ...] = Field(default=(), examples=[_KEYS])
-    """Keys that secondaries sign with. Read again when the settings change."""
+    """Keys that secondaries sign with."""
     allow: tuple[TransferRuleSettings, ...] = Field(default=(), examples=[_ALLOW])
     """Who may take zones: one rule must hold. Empty: nobody."""
     notify: tuple[NotifySettings, ...] = Field(default=(), examples=[_NOTIFY])

@@ -136,10 +136,15 @@ class ClusterFeed:
     def apply(self, settings: Settings) -> None:
         """Follow these settings from now on. Raises Misconfigured: all stays then."""
         zones, plan = configured.zones(settings, self.pools.all), secondaries.plan(settings)
-        self.primary.configure(plan, self._contents)
-        self._tell(plan.rendered)
+        self._admit(plan)
         self.serve(zones, configured.style(settings))
         self._settings = settings
+
+    def _admit(self, plan: primary.Plan) -> None:
+        """Serve these secondaries from now on."""
+        if plan != self.primary.plan:
+            self.primary.configure(plan, self._contents)
+            self._tell(plan.rendered)
 
     def _pools_moved(self) -> None:
         """Serve the zones of the pools of this moment; a whole list of pools is one change."""
@@ -223,6 +228,9 @@ class ClusterFeed:
             ):
                 group.create_task(workers.run())
                 group.create_task(self.primary.run(desk, sockets[0], options.places))
+                group.create_task(
+                    secondaries.follow(lambda: self._settings or options.settings, self._admit)
+                )
                 watch = reflector.Reflector(api, resources.L4_VIRTUAL_SERVICES, self.cache)
                 group.create_task(watch.run())
                 self._settings = options.settings

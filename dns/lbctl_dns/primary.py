@@ -67,8 +67,6 @@ class Primary:
 
     def configure(self, plan: Plan, contents: Callable[[], Iterable[zone.RecordSet]]) -> None:
         """Follow another plan; `contents` gives what `show` was not told without secondaries."""
-        if plan == self.plan:
-            return
         began = plan.is_needed and not self.plan.is_needed
         self.plan = plan
         if began:

@@ -21,6 +21,8 @@ _PLAIN_TYPES = frozenset(
 )
 """Type and class of questions whose absence is a plain denial: no ANY, OPT, transfer."""
 
+_POINTERS = tuple((0xC000 | at).to_bytes(2) for at in range(12 + names.MAX_NAME))
+"""Compression pointers by where they point."""
 _NXDOMAIN = table.heads(lookup.NXDOMAIN, (0, 1, 0))
 _NODATA = table.heads(lookup.NOERROR, (0, 1, 0))
 _TRUNCATED = table.truncated_heads()
@@ -105,18 +107,17 @@ def _denied(known: Table, question: bytes) -> table.Entry | None:
         encloser = encloser[1 + length :]
         if not encloser:
             return None
-    denial = _around(known, encloser)
+    denial = known.nearest.get(encloser) or _around(known, encloser)
     if denial is None:
         return None
-    pointer = (0xC000 | (12 + len(name) - len(denial.origin))).to_bytes(2)
-    return heads, pointer + denial.rest
+    return heads, _POINTERS[12 + len(name) - len(denial.origin)] + denial.rest
 
 
 def _around(known: Table, name: bytes) -> Denial | None:
     """Return the denial of the zone around an existing name."""
-    zones = known.zones
-    while (denial := zones.get(name)) is None:
-        if not name[0]:
-            return None
-        name = name[1 + name[0] :]
-    return denial
+    for origin in names.lineage(name):
+        denial = known.zones.get(origin)
+        if denial is not None:
+            known.nearest[name] = denial
+            return denial
+    return None

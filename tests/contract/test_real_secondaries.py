@@ -1,6 +1,7 @@
 """Real secondaries take a zone, follow its changes and end with the same records."""
 
 import asyncio
+import base64
 import contextlib
 import json
 import re
@@ -161,6 +162,28 @@ def test_a_secondary_signs_what_it_gets_and_validators_agree(tmp_path: Path) -> 
                 assert "198.18.0.2" in shown
                 shown = await asyncio.to_thread(validated, port, tmp_path, f"missing.{ZONE}")
                 assert "; negative response, fully validated" in shown
+
+    run(scenario, world.api)
+
+
+def test_a_secret_that_is_replaced_counts_without_a_restart(tmp_path: Path) -> None:
+    world = World(tmp_path, {})
+    another = base64.b64encode(b"another secret, 32 bytes long...").decode()
+
+    def shown(secret: str) -> list[str]:
+        found = dig(world.port, *signed(READER, secret), "AXFR", ZONE)
+        return secondary_servers.records(found)
+
+    async def scenario(api: nb.NamesApi) -> None:
+        await api.put(nb.decision("kuard", "198.18.0.1"))
+        async with in_thread(world.serving()) as server:
+            await asyncio.to_thread(until, lambda: shown(SECRET))
+            (tmp_path / "secret").write_text(another)
+            await asyncio.to_thread(until, lambda: shown(another))
+            assert await asyncio.to_thread(shown, SECRET) == []
+            (tmp_path / "secret").write_text("no secret")
+            await asyncio.to_thread(until, lambda: "secondaries stay as they were" in server.log())
+            assert await asyncio.to_thread(shown, another)
 
     run(scenario, world.api)
 
