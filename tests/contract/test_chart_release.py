@@ -187,7 +187,7 @@ def test_an_uninstall_leaves_definitions_only_where_that_is_wanted(
     cluster: Cluster, keep: str
 ) -> None:
     cluster.install(*POOL, "--set", f"crds.keep={keep}")
-    assert len(our_definitions(cluster)) == 5
+    assert len(our_definitions(cluster)) == 6
     cluster.uninstall()
     left = cluster.names(OURS) | cluster.names(OURS_EVERYWHERE)
     assert {name for name in left if "lbctl" in name} == set()
