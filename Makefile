@@ -3,8 +3,8 @@ SHELL := /bin/bash
 BIN := .venv/bin
 STAGE := scripts/stage
 
-.PHONY: help setup check test demo lab down conformance bench-vip bench-flap bench-scale image image-pins \
-	requirements values golden chart-test
+.PHONY: help setup check test demo lab down conformance bench-vip bench-flap bench-scale bench-dns \
+	bench-dns-bad image image-pins requirements values golden chart-test
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -53,6 +53,14 @@ bench-flap: setup ## What a Service that changes 20 times a second costs others,
 SIZES ?= 1000,5000,10000
 bench-scale: setup ## Thousands of Services: cold start, one change under churn, memory
 	@$(BIN)/python tests/perf/bench_scale.py --sizes $(SIZES)
+
+bench-dns: setup ## DNS beside CoreDNS, NSD and Knot; OPTIONS="--rounds 5 --seconds 2 --markdown"
+	@lab/install-packages.sh tests/perf/packages.txt
+	@$(BIN)/lbctl lab build coredns >/dev/null
+	@PYTHONPATH=tests $(BIN)/python tests/perf/bench_dns.py $(OPTIONS)
+
+bench-dns-bad: setup ## What hostile datagrams cost, and how much a reply is larger than its query
+	@PYTHONPATH=tests $(BIN)/python tests/perf/bench_dns_bad.py $(OPTIONS)
 
 values: setup ## Generate the chart's values and schema, docs/reference and Containerfiles
 	@$(BIN)/python scripts/generate_values.py

@@ -1,9 +1,10 @@
 #!/bin/sh
-# Install the lab's Debian packages that are missing, without starting any of their services.
+# Install Debian packages that are missing, without starting any of their services: the lab's, or
+# those of the list that the first argument names.
 set -eu
-here=$(dirname "$0")
+list=${1:-"$(dirname "$0")/packages.txt"}
 missing=""
-for package in $(cat "$here/packages.txt"); do
+for package in $(cat "$list"); do
   dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q '^install ok installed$' \
     || missing="$missing $package"
 done

@@ -12,6 +12,7 @@ from lbctl.engine import (
     executor,
     loop,
     metrics,
+    name_claims,
     outside,
     pools,
     snapshot,
@@ -24,11 +25,14 @@ from lbctl.ipam.port import ExternalIpam
 from lbctl.ipam.resolve import Resolved
 from lbctl.kube import client, config
 from lbctl.kube.leases import Lock, LockTimes
+from lbctl.model import reverse
 from lbctl.model.errors import Misconfigured
-from lbctl.plan.view import Naming
+from lbctl.model.hostnames import AtZero
+from lbctl.plan.hostnames import Naming
 from lbctl.runtime import endpoint, reload
 from lbctl.runtime import metrics as common
 from lbctl.settings import Settings
+from lbctl.translate.hostnames import suffix_rules
 from lbctl.translate.namespaces import scope_of
 from lbctl.translate.pools import configured_pools, mirrors
 from lbctl.translate.service import Ownership
@@ -55,6 +59,8 @@ class Controller:
         self.decisions = loop.Loop(
             api, self.known, self._snapshots, self._executor, lambda work: kept.timed(work, clock)
         )
+        self.names = name_claims.NameClaims(self.known, self._snapshots, self.decisions.look_at)
+        self._snapshots.rivals = self.names.rivals
         self.pool_objects = pools.PoolObjects(api, self.known, self._snapshots, self.recorder)
         self.zone_objects = zones.ZoneObjects(api, self.known)
         self.outside = outside.Outside(api, self.known, self._snapshots, self.decisions.look_at)
@@ -109,20 +115,34 @@ class Controller:
         self._snapshots.pools_changed()
         stopped = settings.lbctl.delete_config == "true"
         self.pool_objects.mirror({} if stopped else mirrors(settings.pools))
-        self.zone_objects.serve(() if stopped else settings.zones)
         self.outside.ipams = _ipams(settings)
         self._executor.fabric_names = settings.controller
         self.recorder.normal = settings.lbctl.enable_events
         self.settings = settings
+        self._serve_zones()
         if settings.lbctl.delete_config == "dryRun":
             log.info("deleteConfig: %s", withdrawal.dry_run(self.known))
+        self.names.everything()
         self.decisions.everything()
+
+    def _serve_zones(self) -> None:
+        """Have a Zone object for each zone, those of the pools' addresses included."""
+        settings = self.settings
+        if settings.lbctl.delete_config == "true":
+            self.zone_objects.serve(())
+            return
+        wanted = settings.nameservice.reverse and bool(settings.zones)
+        pools = self._snapshots.resolved.pools if wanted else ()
+        ranges = [one for pool in pools for one in pool.given]
+        self.zone_objects.serve((*settings.zones, *reverse.zones_of(ranges)))
 
     async def follow(self) -> None:
         """Decide whenever this process leads; returns only by cancellation."""
+        self.names.listen()
         self.decisions.listen()
         self.pool_objects.listen()
         self.zone_objects.listen()
+        self.known.address_pools.subscribe(lambda change: self._serve_zones())
         await lead(self.lock, self._work)
 
     async def _work(self) -> None:
@@ -242,15 +262,31 @@ def rules_of(settings: Settings) -> snapshot.Rules:
     return snapshot.Rules(
         pools=pools,
         ownership=Ownership(settings.l4.load_balancer_class, settings.l4.default_lb_controller),
-        naming=Naming(
-            cluster=settings.lbctl.cluster_name,
-            subdomain=settings.domain,
-            ttl_s=settings.nameservice.ttl,
-            empty_grace_s=settings.nameservice.empty_grace,
-            flat=settings.l4.auto_fqdn == "flat",
-        ),
+        naming=naming_of(settings),
         scope=scope_of(settings.lbctl),
         stopped=settings.lbctl.delete_config == "true",
+    )
+
+
+def naming_of(settings: Settings) -> Naming:
+    """Return what names are made of, from the settings."""
+    wanted, zones = settings.nameservice, tuple(zone.rstrip(".") for zone in settings.zones)
+    servers = range(1, max(1, len(wanted.ns_addresses)) + 1)
+    own = {f"ns{number}.{zone}" for zone in zones for number in servers}
+    return Naming(
+        cluster=settings.lbctl.cluster_name,
+        subdomain=settings.domain,
+        ttl_s=wanted.ttl,
+        empty_grace_s=wanted.empty_grace,
+        flat=settings.l4.auto_fqdn == "flat",
+        zones=zones,
+        reserved=frozenset({*zones, *own, wanted.soa.mname.rstrip(".")} - {""}),
+        ttl_bounds_s=(wanted.min_ttl, wanted.max_ttl),
+        opt_in=wanted.opt_in,
+        suffixes=suffix_rules(wanted.suffixes),
+        at_zero=AtZero(wanted.at_zero),
+        owner_records=wanted.owner_records,
+        reverse=wanted.reverse,
     )
 
 

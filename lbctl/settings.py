@@ -7,36 +7,17 @@ Loading a file is `lbctl.runtime.config_file`. Unknown keys are errors that name
 import ipaddress
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
-from pydantic.alias_generators import to_camel
+from pydantic import AfterValidator, ConfigDict, Field, field_validator, model_validator
 
+from lbctl.settings_names import SuffixSettings
+from lbctl.settings_parts import DnsLabel, DomainName, LabelExpression, LabelSelector
+from lbctl.settings_parts import Section as _Section
+from lbctl.settings_transfer import TransferSettings
 
-class _Section(BaseModel):
-    model_config = ConfigDict(
-        extra="forbid",
-        frozen=True,
-        alias_generator=to_camel,
-        populate_by_name=True,
-        use_attribute_docstrings=True,
-    )
-
-
-DnsLabel = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")]
-DomainName = Annotated[
-    str, Field(pattern=r"^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)*[a-z0-9-]{1,63}\.?$")
-]
 ClusterName = Annotated[str, Field(pattern=r"^[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?$")]
 
 
-class LabelExpression(_Section):
-    """One Kubernetes label selector requirement."""
-
-    key: str = Field(min_length=1)
-    """Label key."""
-    operator: Literal["In", "NotIn", "Exists", "DoesNotExist"]
-    """How the label is compared."""
-    values: tuple[str, ...] = ()
-    """Values for `In` and `NotIn`; empty for the others."""
+Network = Annotated[str, AfterValidator(lambda text: ipaddress.ip_network(text) and text)]
 
 
 class NamespaceSelector(_Section):
@@ -92,15 +73,8 @@ class NodeNetwork(_Section):
 
     network_name: str
     """For people."""
-    cidrs: tuple[str, ...] = Field(min_length=1)
+    cidrs: tuple[Network, ...] = Field(min_length=1)
     """A service leg outside of these is refused."""
-
-    @field_validator("cidrs")
-    @classmethod
-    def _each_parses(cls, cidrs: tuple[str, ...]) -> tuple[str, ...]:
-        for cidr in cidrs:
-            ipaddress.ip_network(cidr)
-        return cidrs
 
 
 class NetworkSettings(_Section):
@@ -136,15 +110,6 @@ class ControllerSettings(_Section):
     """Group of serving nodes, as shown in records."""
     vrf_name: str = ""
     """Routing context of the VIPs, as shown in records."""
-
-
-class LabelSelector(_Section):
-    """A Kubernetes label selector: every part must hold; an empty one selects everything."""
-
-    match_labels: dict[str, str] = Field(default={})
-    """Labels and the values they must have."""
-    match_expressions: tuple[LabelExpression, ...] = ()
-    """Further demands."""
 
 
 class PoolFence(_Section):
@@ -243,6 +208,29 @@ class SoaSettings(_Section):
     """How long resolvers remember that a name does not exist (RFC 2308)."""
 
 
+class RateLimitSettings(_Section):
+    """Replies to a flood of queries in another's name. For servers that strangers reach."""
+
+    responses_per_second: int = Field(default=0, ge=0, le=1_000_000)
+    """Equal answers a second from a worker to one /24 (IPv6: /56); 0: any. Needs a restart."""
+    slip: int = Field(default=2, ge=0, le=10)
+    """Of the replies over that, each n-th says to ask by TCP; 0: none. Needs a restart."""
+    window: int = Field(default=15, ge=1, le=3600)
+    """Seconds that a flood must rest, at most, to get answers again. Needs a restart."""
+    exempt: tuple[Network, ...] = ()
+    """Networks that are never limited: resolvers of one's own. Needs a restart."""
+
+
+_SUFFIXES = [
+    {
+        "suffix": "shop.lb.example",
+        "namespaces": ["shop"],
+        "namespaceSelectors": [{"matchLabels": {"team": "shop"}}],
+    },
+    {"suffix": "{namespace}.lb.example"},
+]
+
+
 class NameServiceSettings(_Section):
     """The DNS server and the names it gives."""
 
@@ -250,14 +238,38 @@ class NameServiceSettings(_Section):
     """Zones that lbctl is authoritative for; the first one names Services."""
     ttl: int = Field(default=5, ge=0, le=86400)
     """Seconds a resolver may keep an address."""
+    min_ttl: int = Field(default=0, ge=0, le=86400)
+    """Least TTL that a Service gets by annotation."""
+    max_ttl: int = Field(default=3600, ge=0, le=86400)
+    """Greatest one; a Service that goes is carried on for its TTL."""
+    opt_in: bool = False
+    """Only Services with the annotation `lbctl.io/dns: "true"` get names."""
+    suffixes: tuple[SuffixSettings, ...] = Field(default=(), examples=[_SUFFIXES])
+    """Who may ask for which host names; empty: everybody for any in our zones."""
+    at_zero: Literal["nxdomain", "nodata", "keep"] = "nxdomain"
+    """What DNS answers for a Service without a usable endpoint, unless it says otherwise."""
+    owner_records: bool = False
+    """Tell by a TXT record at each name which cluster and Service it belongs to."""
+    reverse: bool = True
+    """Answer for the addresses of pools, too: PTR records in zones of our own."""
     empty_grace: float = Field(default=10.0, ge=0, le=3600)
     """Seconds that a name stays while there are endpoints but none is ready."""
     ns_addresses: tuple[str, ...] = ()
     """Addresses of the name servers (glue); the n-th of each family is `ns<n>.<zone>`."""
     soa: SoaSettings = SoaSettings()
     """The zone's SOA record."""
+    transfer: TransferSettings = TransferSettings()
+    """Secondaries: other servers that take whole zones."""
     workers: int = Field(default=1, ge=1, le=64)
     """Processes that answer queries; one is worth several CoreDNS cores. Needs a restart."""
+    rate_limit: RateLimitSettings = RateLimitSettings()
+    """Response rate limiting; off."""
+
+    @model_validator(mode="after")
+    def _bounds_leave_room(self) -> "NameServiceSettings":
+        if self.min_ttl > self.max_ttl:
+            raise ValueError("minTtl is greater than maxTtl")
+        return self
 
 
 class LeaseSettings(_Section):

@@ -10,14 +10,15 @@ from lbctl.ipam.pools import AddressPools
 from lbctl.model.allocation import Allocation
 from lbctl.model.pool import AddressPool, parse_range
 from lbctl.plan import offers
-from lbctl.plan.view import Naming, View
+from lbctl.plan.hostnames import Naming
+from lbctl.plan.view import View
 from lbctl.translate.endpoints import holds_names, parse_endpoints
 from lbctl.translate.service import FINALIZER, Ownership, ServiceFacts, translate_service
 from lbctl.translate.serving_nodes import AgentState
 
 NOW = datetime.datetime(2026, 11, 21, 12, 0, 0, tzinfo=datetime.UTC)
 OWNERSHIP = Ownership("lbctl.io/lbctl", default_class=True)
-NAMING = Naming(cluster="lab", subdomain="lb.example", ttl_s=5, empty_grace_s=10.0)
+NAMING = Naming("lab", "lb.example", ttl_s=5, empty_grace_s=10.0, zones=("lb.example",))
 
 
 def pool(name: str, *addresses: str, **fields: Any) -> AddressPool:

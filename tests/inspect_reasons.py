@@ -161,6 +161,14 @@ async def unlike(bed: Bed) -> None:
     await beside_another(bed, ports=[{"port": 9090}], externalTrafficPolicy="Local")
 
 
+async def outdone(bed: Bed) -> None:
+    """Create kuard with a member, for a name that an older Service has."""
+    notes = {"lbctl.io/hostname": "www.lb.example"}
+    await noted(bed, "other", notes)
+    await served(bed, "other")
+    await noted(bed, notes=notes)
+
+
 async def nodeless(bed: Bed) -> None:
     await slice_of(bed, "IPv4", {"addresses": ["10.9.9.9"]})
 
@@ -186,6 +194,12 @@ FENCED = inspect_bed.settings(
     ]
 )
 NO_NAMES = inspect_bed.settings(nameservice={})
+FENCED_NAMES = inspect_bed.settings(
+    nameservice={
+        "subdomains": ["lb.example"],
+        "suffixes": [{"suffix": "shop.lb.example", "namespaces": ["shop"]}],
+    }
+)
 SLOW_NAMES = inspect_bed.settings(nameservice={"subdomains": ["lb.example"], "ttl": 3600})
 BLOCKED = inspect_bed.settings(LbctlSettings={"blockedNamespaceList": ["default"]})
 STOPPED = inspect_bed.settings(LbctlSettings={"deleteConfig": "true"})
@@ -228,6 +242,12 @@ TOLD: Mapping[Reason, Story] = {
     Reason.WAITING_FOR_ROUTER: Story(late_router),
     Reason.PUBLISHED: Story(member),
     Reason.NO_SUBDOMAIN: Story(births(), NO_NAMES),
+    Reason.NAMES_DECLINED: Story(annotated(dns="false")),
+    Reason.HOSTNAME_TAKEN: Story(outdone),
+    Reason.HOSTNAME_MALFORMED: Story(annotated(hostname="not_a_host.lb.example")),
+    Reason.HOSTNAME_NOT_IN_ZONE: Story(annotated(hostname="www.example.org")),
+    Reason.HOSTNAME_NOT_ALLOWED: Story(annotated(hostname="a.shop.lb.example"), FENCED_NAMES),
+    Reason.NAME_SETTING_MALFORMED: Story(annotated(ttl="soon")),
 }
 """Reasons that stand in conditions of the Service."""
 

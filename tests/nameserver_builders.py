@@ -5,6 +5,7 @@ import contextlib
 import ipaddress
 import itertools
 import json
+import time
 from typing import Any
 
 from aiohttp import web
@@ -22,6 +23,7 @@ SOA = zone.Soa(
     30,
 )
 PATH = "/apis/lbctl.io/v1alpha1/l4virtualservices"
+POOLS_PATH = "/apis/lbctl.io/v1alpha1/addresspools"
 
 
 def sets(host: str, *texts: str, ttl_s: int = 5) -> tuple[zone.RecordSet, ...]:
@@ -63,6 +65,8 @@ def decision(
     phase: str = "Serving",
     created: str = "2026-11-21T12:00:00Z",
     grant: str = "",
+    ports: dict[str, int] | None = None,
+    no_data: bool = False,
 ) -> dict[str, Any]:
     """An L4VirtualService as the leader writes it, without what DNS never reads."""
     pairs = [(vip, "Current") if isinstance(vip, str) else vip for vip in vips]
@@ -79,13 +83,24 @@ def decision(
                 {"address": address, "role": role, "allocation": {"uid": grant}}
                 for address, role in pairs
             ],
-            "names": [{"host": one, "ttlSeconds": 5, "published": published} for one in found],
+            "service": {"namespace": "default", "name": service, "uid": f"uid-{service}"},
+            "names": [
+                {"host": one, "ttlSeconds": 5, "published": published, "noData": no_data}
+                for one in found
+            ],
+            "listeners": [
+                {"name": name, "protocol": "TCP", "port": port, "pool": "x"}
+                for name, port in (ports or {"": 80}).items()
+            ],
         },
     }
 
 
 class NamesApi:
-    """An API server that lists and watches L4VirtualServices, and can be stopped and started."""
+    """An API server that lists and watches L4VirtualServices, and can be stopped and started.
+
+    It lists AddressPools, too; of those nothing changes.
+    """
 
     def __init__(self) -> None:
         self._objects: dict[str, dict[str, Any]] = {}
@@ -95,10 +110,14 @@ class NamesApi:
         self._moved = asyncio.Condition()
         self._runner: web.AppRunner | None = None
         self.port = 0
+        self.told_at = 0.0
+        """When the last watch event left, by the monotonic clock."""
+        self.pools: list[dict[str, Any]] = []
 
     async def start(self) -> None:
         application = web.Application()
         application.router.add_get(PATH, self._get)
+        application.router.add_get(POOLS_PATH, self._get_pools)
         self._runner = web.AppRunner(application, shutdown_timeout=0.1)
         await self._runner.setup()
         site = web.TCPSite(self._runner, "127.0.0.1", self.port)
@@ -134,14 +153,23 @@ class NamesApi:
         }
         return web.json_response(listed)
 
+    async def _get_pools(self, request: web.Request) -> web.StreamResponse:
+        if "watch" not in request.query:
+            return web.json_response({"metadata": {"resourceVersion": "1"}, "items": self.pools})
+        response = web.StreamResponse()
+        await response.prepare(request)
+        await asyncio.Event().wait()
+        return response
+
     async def _watch(self, request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse()
         await response.prepare(request)
         seen = int(request.query["resourceVersion"])
         with contextlib.suppress(ConnectionError):
             while True:
-                for version, kind, obj in [one for one in self._history if one[0] > seen]:
+                for version, kind, obj in self._history[seen:]:  # the n-th has version n
                     line = json.dumps({"type": kind, "object": obj})
+                    self.told_at = time.monotonic()
                     await response.write(line.encode() + b"\n")
                     seen = version
                 async with self._moved:

@@ -60,6 +60,12 @@ class Server:
             except TimeoutError:
                 return None
 
+    def tcp(self, packet: bytes) -> bytes:
+        """Return the reply to one message on a connection of its own."""
+        with self.connect() as sock, sock.makefile("rb") as stream:
+            sock.sendall(len(packet).to_bytes(2) + packet)
+            return stream.read(int.from_bytes(stream.read(2)))
+
     def connect(self) -> socket.socket:
         return socket.create_connection(("127.0.0.1", self.port), timeout=PATIENCE_S)
 

@@ -17,8 +17,9 @@ from lbctl.ipam.pools import AddressPools
 from lbctl.model.allocation import Allocation, Holder
 from lbctl.model.pool import AddressPool
 from lbctl.model.virtual_service import Address, Phase, ServiceRef, VirtualService
-from lbctl.plan import offers, order, steps, vips
-from lbctl.plan.view import Naming, ObservedDecision, View
+from lbctl.plan import offers, order, steps, times, vips
+from lbctl.plan.hostnames import NameRegister, Naming, wanted_names
+from lbctl.plan.view import ObservedDecision, View
 from lbctl.translate.endpoints import parse_endpoints
 from lbctl.translate.service import FINALIZER, translate_service
 from lbctl.translate.serving_nodes import AgentState
@@ -27,6 +28,7 @@ Place: TypeAlias = tuple[Address, int]
 """Where clients connect to; all ports of this world are TCP."""
 SHARING = "lbctl.io/shared-ip"
 ASKING = "lbctl.io/load-balancer-ips"
+HOSTS = "lbctl.io/hostname"
 
 
 @dataclasses.dataclass
@@ -77,6 +79,7 @@ class World:
         obj["metadata"] |= {
             "name": name,
             "uid": f"uid-{next(self._uids)}",
+            "creationTimestamp": times.render(self.now),
             "annotations": notes,
         }
         self._store(name, obj)
@@ -187,7 +190,36 @@ class World:
             unfit=offers.unfit(stock, known, held),
             reserved=tuple(kept),
             reuse_delays={self.pool.name: self.pool.reuse_delay_s},
+            rivals=self._rivals(name),
         )
+
+    def _rivals(self, name: str) -> dict[str, str]:
+        answering: dict[str, set[str]] = {}
+        for key, host in self.answered():
+            answering.setdefault(host, set()).add(key.replace(".", "/"))
+        own = {host for key, host in self.answered() if key == f"default.{name}"}
+        return self.register().rivals(
+            f"default/{name}", own, lambda host: answering.get(host, set())
+        )
+
+    def register(self) -> NameRegister:
+        """Return who asks for which names now."""
+        found = NameRegister()
+        for name, obj in self.services.items():
+            facts = translate_service(obj, builders.OWNERSHIP)
+            if facts.ours and not facts.deleting:
+                hosts = wanted_names(self.naming, facts, {}).hosts
+                found.enter(f"default/{name}", (facts.created, facts.uid), hosts)
+        return found
+
+    def answered(self) -> list[tuple[str, str]]:
+        """Return the names that DNS answers, each with the key of the decision."""
+        return [
+            (key, name.host)
+            for key, entry in self.decisions.items()
+            for name in entry.virtual_service.names
+            if name.published
+        ]
 
     def plan(self, name: str) -> order.Plan:
         """Return what the controller would do now."""

@@ -75,10 +75,10 @@ def _end_of_question(packet: bytes) -> int | None:
     """Return where the one question ends; None for any other number or a malformed name."""
     if packet[4:11] != b"\0\x01\0\0\0\0\0" or packet[11] > 1:
         return None
-    at, end = _HEADER, len(packet)
+    at, end = _HEADER, min(len(packet), _HEADER + _MAX_NAME)
     while at < end and 0 < packet[at] <= _MAX_LABEL:
         at += 1 + packet[at]
-    if at >= end or packet[at] or at + 1 - _HEADER > _MAX_NAME or at + 5 > end:
+    if at >= end or packet[at] or at + 5 > len(packet):
         return None
     return at + 5
 

@@ -9,7 +9,7 @@ import click
 from lbctl.runtime.options import config_option, kubeconfig_option
 
 if TYPE_CHECKING:
-    from lbctl_dns import listening
+    from lbctl_dns import listening, primary
 
 DEFAULT_STATE_DIR = Path("/var/lib/lbctl/dns")
 
@@ -45,6 +45,28 @@ def dns_group() -> None:
     metavar="ORIGIN=FILE",
     help="Serve this zone file instead of a cluster; may be repeated. SIGHUP reads it again.",
 )
+@click.option(
+    "--tsig-key",
+    "keys",
+    multiple=True,
+    metavar="NAME:ALG:SECRET",
+    help="Key that secondaries sign with: hmac-sha256, base64, or @FILE; may be repeated. "
+    "Others on this machine can read arguments: prefer a file.",
+)
+@click.option(
+    "--allow-transfer",
+    "allowed",
+    multiple=True,
+    metavar="KEY|CIDR|KEY@CIDR",
+    help="Who may take whole zones, by key, network or both; may be repeated.",
+)
+@click.option(
+    "--notify",
+    "notified",
+    multiple=True,
+    metavar="[KEY@]ADDR:PORT",
+    help="Secondary to tell of changes at once; may be repeated.",
+)
 def serve(
     config: Path | None,
     kubeconfig: Path | None,
@@ -52,12 +74,14 @@ def serve(
     workers: int | None,
     state_dir: Path,
     zone_files: tuple[str, ...],
+    **secondary: tuple[str, ...],
 ) -> None:
     """Serve the names that L4VirtualServices publish, or zone files."""
     # Imported here: `lbctl --help` needs none of it.
     from lbctl.model import errors
     from lbctl.runtime import config_file, logs, program
-    from lbctl_dns import configured, feed, snapshot
+    from lbctl_dns import configured, feed, secondaries, snapshot
+    from lbctl_dns import zone_files as from_files
 
     try:
         settings = config_file.load(config)
@@ -70,15 +94,18 @@ def serve(
             settings,
         )
         files = _files(zone_files)
+        plan = _plan(secondary, bool(files)) or secondaries.plan(settings)
         zones = () if files else configured.zones(settings)
     except errors.LbctlError as error:
         raise click.ClickException(str(error)) from error
 
     async def run() -> None:
         if files:
-            await feed.FileFeed(files).run(options)
+            await from_files.FileFeed(files, plan).run(options)
         else:
-            await feed.ClusterFeed(zones, snapshot.path_in(state_dir)).run(kubeconfig, options)
+            kept, style = snapshot.path_in(state_dir), configured.style(settings)
+            names = feed.ClusterFeed(zones, kept, plan, style=style)
+            await names.run(kubeconfig, options)
 
     sys.exit(program.run(run()))
 
@@ -90,6 +117,19 @@ def _places(texts: tuple[str, ...]) -> "tuple[listening.Place, ...]":
         return tuple(listening.parse(text) for text in texts)
     except ValueError as error:
         raise click.BadParameter(str(error), param_hint="--listen") from error
+
+
+def _plan(options: dict[str, tuple[str, ...]], has_files: bool) -> "primary.Plan | None":
+    from lbctl_dns import secondaries
+
+    if not any(options.values()):
+        return None
+    if not has_files:
+        raise click.UsageError("with a cluster, secondaries are in the settings")
+    try:
+        return secondaries.from_options(**options)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from error
 
 
 def _files(texts: tuple[str, ...]) -> dict[str, Path]:

@@ -9,7 +9,7 @@ import sys
 from collections import deque
 from collections.abc import Callable
 
-from lbctl_dns import frames, tally
+from lbctl_dns import frames, limit, tally
 
 log = logging.getLogger(__name__)
 
@@ -44,15 +44,21 @@ class Link:
         sock.setblocking(False)
         self._loop.add_reader(sock.fileno(), self._heard)
 
-    def start(self, secret: bytes) -> None:
-        """Give a new worker the cookie secret and the whole table."""
+    def start(self, secret: bytes, access: bytes) -> None:
+        """Give a new worker the cookie secret, who may take zones, and the whole table."""
         self._queue.append(frames.render(0, 0, (frames.SECRET, secret)))
+        self._queue.append(frames.render(0, 0, (frames.ACCESS, access)))
         self.send(self._whole())
+
+    def tell(self, access: bytes) -> None:
+        """Tell who may take zones from now on."""
+        self._queue.append(frames.render(0, 0, (frames.ACCESS, access)))
+        self._flush()
 
     def send(self, change: frames.Transaction) -> None:
         """Queue one transaction and write what fits."""
         if len(self._queue) > MAX_QUEUE:
-            self._queue.clear()
+            self._queue = deque(one for one in self._queue if frames.is_aside(one))
             change = self._whole()
         if change.reset:
             self._epoch, self._number = self._epoch + 1, 0
@@ -109,9 +115,19 @@ class Link:
 class Crew:
     """All workers; `send` reaches each one that lives, and `whole` each one that starts."""
 
-    def __init__(self, sockets: list[list[socket.socket]], whole: Whole) -> None:
+    def __init__(
+        self,
+        sockets: list[list[socket.socket]],
+        whole: Whole,
+        limits: limit.Rules | None,
+        desk: socket.socket,
+    ) -> None:
         self._sockets = sockets
         self._whole = whole
+        self._options = ("--rate-limit", limits.render()) if limits else ()
+        self._desk = desk
+        """Where workers leave transfers."""
+        self._access = b""
         self._links: dict[int, Link] = {}
         self._secret = os.urandom(16)
         self._past = tally.Totals()
@@ -135,6 +151,12 @@ class Crew:
         """Pass one transaction on to every worker."""
         for link in self._links.values():
             link.send(change)
+
+    def tell(self, access: bytes) -> None:
+        """Tell every worker, also those to come, who may take zones: `access.render`."""
+        self._access = access
+        for link in self._links.values():
+            link.tell(access)
 
     async def run(self) -> None:
         """Keep all workers running until cancelled, then end them."""
@@ -163,13 +185,15 @@ class Crew:
         with ours, theirs:
             for end in (ours, theirs):
                 end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _BUFFER)
-            inherited = [theirs.fileno(), *(sock.fileno() for sock in self._sockets[index])]
-            command = (sys.executable, "-P", "-m", "lbctl_dns.worker", *map(str, inherited))
+            inherited = [theirs.fileno(), self._desk.fileno()]
+            inherited += [sock.fileno() for sock in self._sockets[index]]
+            program = (sys.executable, "-P", "-m", "lbctl_dns.worker", *self._options)
+            command = (*program, *map(str, inherited))
             process = await asyncio.create_subprocess_exec(*command, pass_fds=inherited)
             theirs.close()
             link = self._links[index] = Link(ours, self._whole)
             try:
-                link.start(self._secret)
+                link.start(self._secret, self._access)
                 log.info("worker %d started as process %d", index, process.pid)
                 return await process.wait()
             finally:

@@ -1,7 +1,7 @@
 """From L4VirtualService objects to the names they publish. Pure.
 
-The leader decides what is published; here is only read which addresses a name has right now,
-and what to do when an object vanishes without having been withdrawn.
+The leader decides what is published; here is only read which names there are, their addresses,
+and its named ports; `publications` makes answers of it.
 """
 
 import ipaddress
@@ -13,16 +13,33 @@ from lbctl_dns import names, zone
 
 Json = Mapping[str, Any]
 
+_READ = ("phase", "service", "vips", "names", "listeners")
 _LIVE_PHASES = frozenset({"Serving", "Draining"})
 
 
 @dataclass(frozen=True, slots=True)
 class Host:
-    """One published host name."""
+    """One host name that DNS knows now."""
 
     name: bytes
     """Wire form."""
     ttl_s: int
+    no_data: bool = False
+    """It exists, and has no address."""
+
+    @property
+    def is_wildcard(self) -> bool:
+        """Tell whether it stands for names that are not there by themselves."""
+        return self.name.startswith(names.WILDCARD)
+
+
+@dataclass(frozen=True, slots=True)
+class Port:
+    """One named port that is served."""
+
+    name: str
+    protocol: str
+    number: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +55,9 @@ class Decision:
     answers: tuple[zone.Address, ...]
     """The addresses that names have now."""
     hosts: tuple[Host, ...]
+    ports: tuple[Port, ...]
+    owner: str
+    """`<namespace>/<name>` of the Service."""
     faults: tuple[str, ...]
     """What was passed over, field and reason."""
 
@@ -48,7 +68,7 @@ def slim(obj: dict[str, Any]) -> dict[str, Any]:
     metadata, spec = obj.get("metadata") or {}, obj.get("spec") or {}
     return {
         "metadata": {key: metadata[key] for key in kept if key in metadata},
-        "spec": {key: spec[key] for key in ("phase", "vips", "names") if key in spec},
+        "spec": {key: spec[key] for key in _READ if key in spec},
     }
 
 
@@ -64,6 +84,8 @@ def parse(obj: Json) -> Decision:
         vips=frozenset((str(vip.address), vip.grant) for vip in vips),
         answers=tuple(_answers(vips)),
         hosts=hosts,
+        ports=tuple(_ports(spec.get("listeners") or (), faults)),
+        owner=_owner(spec.get("service") or {}, metadata),
         faults=tuple(faults),
     )
 
@@ -95,102 +117,26 @@ def _answers(vips: list[_Vip]) -> Iterator[zone.Address]:
 def _hosts(listed: Any, faults: list[str]) -> Iterator[Host]:
     for index, entry in enumerate(listed):
         try:
-            if entry.get("published"):
-                ttl_s = int(entry.get("ttlSeconds", 5))
-                yield Host(names.to_wire(entry["host"]), max(0, min(ttl_s, 2**31 - 1)))
+            published, no_data = bool(entry.get("published")), bool(entry.get("noData"))
+            if published or no_data:
+                ttl_s = max(0, min(int(entry.get("ttlSeconds", 5)), 2**31 - 1))
+                yield Host(names.to_wire(entry["host"]), ttl_s, no_data and not published)
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             faults.append(f"spec.names[{index}]: {error}")
 
 
-class Publications:
-    """Turns decisions, as they come and go, into changes of an Authority.
-
-    An object deleted while it was live is doubt (design decision 3): its names stay until it
-    comes back, or another object takes one of its addresses or names.
-    """
-
-    def __init__(self, authority: zone.Authority) -> None:
-        self.authority = authority
-        self._known: dict[str, Decision] = {}
-        self._held: dict[str, Decision] = {}
-
-    def moved(self, authority: zone.Authority) -> "Publications":
-        """Return the same decisions, doubtful ones included, published in other zones."""
-        other = Publications(authority)
-        other._known, other._held = dict(self._known), dict(self._held)
-        for owner, decision in (*self._known.items(), *self._held.items()):
-            authority.publish(owner, other._claim(decision))
-        return other
-
-    def outside(self) -> tuple[str, ...]:
-        """Return the live published hosts that no zone of ours holds, for people; sorted."""
-        live = (one for one in (*self._known.values(), *self._held.values()) if one.live)
-        return tuple(sorted({host for one in live for host in outside(self.authority, one)}))
-
-    @property
-    def held(self) -> tuple[str, ...]:
-        """Return the owners whose objects are gone and whose names stay."""
-        return tuple(sorted(self._held))
-
-    def decided(self, owner: str, decision: Decision) -> zone.Change:
-        """Take the present decision about one owner; return what that changes in answers."""
-        before = self._known.get(owner)
-        self._known[owner] = decision
-        self._held.pop(owner, None)
-        changes = [self._drop(other) for other in self._must_yield(before, decision)]
-        changes.append(self.authority.publish(owner, self._claim(decision)))
-        return zone.merged(changes)
-
-    def deleted(self, owner: str) -> zone.Change:
-        """Take the news that an object is gone."""
-        last = self._known.pop(owner, None)
-        if last is None:
-            return zone.Change()
-        if last.live and self._claim(last) is not None:
-            self._held[owner] = last
-            return zone.Change()
-        return self.authority.publish(owner, None)
-
-    def let_go(self, owner: str) -> zone.Change:
-        """Drop the names of an object that is still gone; nothing happens when it came back."""
-        return self._drop(owner) if owner in self._held else zone.Change()
-
-    def _must_yield(self, before: Decision | None, now: Decision) -> list[str]:
-        if not now.live:
-            return []
-        new_vips = now.vips - (before.vips if before and before.live else frozenset())
-        hosts = {host.name for host in now.hosts}
-        return [
-            owner
-            for owner, held in self._held.items()
-            if _contend(held.vips, new_vips) or hosts & {host.name for host in held.hosts}
-        ]
-
-    def _drop(self, owner: str) -> zone.Change:
-        del self._held[owner]
-        return self.authority.publish(owner, None)
-
-    def _claim(self, decision: Decision) -> zone.Claim | None:
-        sets = [
-            one
-            for host in decision.hosts
-            if self.authority.zone_of(host.name) is not None
-            for one in zone.addresses(host.name, host.ttl_s, decision.answers)
-        ]
-        return zone.Claim(decision.rank, tuple(sets)) if sets and decision.live else None
+def _ports(listed: Any, faults: list[str]) -> Iterator[Port]:
+    for index, entry in enumerate(listed):
+        try:
+            if entry.get("name"):
+                number = int(entry["port"])
+                yield Port(str(entry["name"]), str(entry["protocol"]), number)
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            faults.append(f"spec.listeners[{index}]: {error}")
 
 
-def _contend(held: frozenset[tuple[str, str]], new: frozenset[tuple[str, str]]) -> bool:
-    """Tell whether an address was given anew; two under one IPAllocation share it on purpose."""
-    return any(
-        address == other and (not grant or grant != its)
-        for address, grant in held
-        for other, its in new
-    )
-
-
-def outside(authority: zone.Authority, decision: Decision) -> tuple[str, ...]:
-    """Return the published hosts that no zone of ours holds, for people."""
-    return tuple(
-        names.to_text(host.name) for host in decision.hosts if authority.zone_of(host.name) is None
-    )
+def _owner(service: Any, metadata: Json) -> str:
+    try:
+        return f"{service['namespace']}/{service['name']}"
+    except (KeyError, TypeError):
+        return str(metadata.get("name", "")).replace(".", "/", 1)

@@ -4,6 +4,7 @@ The clock is an input: whoever reads packets calls `Clerk.tick` once per wake-up
 """
 
 import hashlib
+import hmac
 from dataclasses import dataclass
 
 PAYLOAD = 1232
@@ -15,6 +16,8 @@ _COOKIE = 10
 _MAX_OPTIONS = 32
 """More options than any client sends; bounds the work on a hostile packet."""
 _REMEMBERED = 1024
+_COOKIE_LIVES_S, _CLOCKS_DIFFER_S = 3600, 300
+"""How old, and how far ahead, the time in a cookie of ours may be (RFC 9018 §4.3)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,31 +79,39 @@ _BEFORE_COOKIE = tuple(
 
 
 class Clerk:
-    """Answers OPT records; remembers those without a cookie, which are few and repeat."""
+    """Answers OPT records; remembers answers, as a client sends the same OPT with each query."""
 
-    __slots__ = ("_known", "_now_s", "_secret", "_stamp")
+    __slots__ = ("_given", "_known", "_secret", "_stamp", "now_s")
 
     def __init__(self, secret: bytes) -> None:
         self._secret = secret
         self._known: dict[bytes, tuple[int, bytes]] = {}
-        self._now_s = -1
+        """By OPT, those without a cookie."""
+        self._given: dict[tuple[bytes, str], tuple[int, bytes]] = {}
+        """By OPT and client, those with a cookie alone; of this second."""
+        self.now_s = -1
+        """Unix time of the last tick."""
         self.tick(0)
 
     def tick(self, now_s: int) -> None:
         """Set the Unix time that cookies are stamped with."""
-        if now_s != self._now_s:
+        if now_s != self.now_s:
             # The layout of RFC 9018, with BLAKE2s for SipHash: only our secret's holders check it.
-            self._now_s, self._stamp = now_s, b"\x01\0\0\0" + now_s.to_bytes(4)
+            self.now_s, self._stamp = now_s, b"\x01\0\0\0" + now_s.to_bytes(4)
+            self._given.clear()
 
     def opt(self, block: bytes, client: str) -> tuple[int, bytes] | None:
         """Return the client's payload size and our OPT; None unless it is a sound version 0."""
-        known = self._known.get(block)
+        known = self._known.get(block) or self._given.get((block, client))
         if known is not None:
             return known
         # What resolvers and dig send; parsing it step by step would cost more than the answer.
         if block[9:15] == _LONE_COOKIES.get(len(block)) and block[:3] == _START and not block[6]:
-            before = _BEFORE_COOKIE[block[7] >> 7]
-            return block[3] << 8 | block[4], before + self._cookie(block[15:23], client)
+            opt = _BEFORE_COOKIE[block[7] >> 7] + self._cookie(block[15:23], client)
+            if len(self._given) >= _REMEMBERED:
+                self._given.clear()
+            found = self._given[block, client] = block[3] << 8 | block[4], opt
+            return found
         asked = parse(block)
         if asked is None or asked.version:
             return None
@@ -112,7 +123,20 @@ class Clerk:
         found = self._known[block] = asked.payload, render(asked.dnssec_ok)
         return found
 
+    def knows(self, block: bytes, client: str) -> bool:
+        """Tell whether an OPT carries a cookie that we gave this client lately."""
+        asked = parse(block)
+        if asked is None or len(asked.cookie) != len(self._stamp) + 16:
+            return False
+        start, proof = asked.cookie[:16], asked.cookie[16:]
+        age_s = self.now_s - int.from_bytes(start[12:])
+        fresh = -_CLOCKS_DIFFER_S <= age_s <= _COOKIE_LIVES_S
+        return fresh and hmac.compare_digest(self._proof(start, client), proof)
+
     def _cookie(self, of_client: bytes, client: str) -> bytes:
         start = of_client + self._stamp
-        proof = start + client.encode()
-        return start + hashlib.blake2s(proof, key=self._secret, digest_size=8).digest()
+        return start + self._proof(start, client)
+
+    def _proof(self, start: bytes, client: str) -> bytes:
+        of = start + client.encode()
+        return hashlib.blake2s(of, key=self._secret, digest_size=8).digest()

@@ -1,4 +1,4 @@
-"""The feed process: watches L4VirtualServices (or reads zone files), keeps the workers current.
+"""The feed process: watches L4VirtualServices, keeps the workers current.
 
 The table outlives everything: a lost watch holds it, a restart serves it from disk until the API
 has been read. Only before a first complete read without a snapshot are denials SERVFAIL, because
@@ -7,7 +7,6 @@ resolvers would remember an NXDOMAIN and ask another server after a SERVFAIL.
 
 import asyncio
 import logging
-import signal
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -15,18 +14,24 @@ from pathlib import Path
 
 from lbctl.kube import client, config, reflector, resources, store
 from lbctl.kube.objects import Json
-from lbctl.model import errors
 from lbctl.runtime import reload
 from lbctl.settings import Settings
 from lbctl_dns import (
     configured,
+    contents,
     crew,
     decisions,
+    declared_pools,
     frames,
+    handover,
+    journal,
+    limit,
     listening,
     metrics,
     names,
-    records,
+    primary,
+    publications,
+    secondaries,
     snapshot,
     table,
     vitals,
@@ -57,6 +62,11 @@ class Options:
     settings: Settings = field(default_factory=Settings)
     """What it said at the start."""
 
+    @property
+    def limits(self) -> limit.Rules | None:
+        """Return how many equal answers one network gets; None: any number."""
+        return configured.rate_limit(self.settings.nameservice)
+
 
 class Cache(store.Store):
     """A Store that tells whether an object went by a watch event or is missing from a list."""
@@ -86,18 +96,30 @@ class ClusterFeed:
     """The published names of one cluster."""
 
     def __init__(
-        self, zones: tuple[zone.Zone, ...], path: Path | None, *, absent_s: float = ABSENT_S
+        self,
+        zones: tuple[zone.Zone, ...],
+        path: Path | None,
+        plan: primary.Plan = primary.ALONE,
+        *,
+        style: contents.Style = contents.PLAIN,
+        absent_s: float = ABSENT_S,
     ) -> None:
         first = zone.later_serial(0, int(time.time()))
         self._authority = zone.Authority(zones, {one.origin: first for one in zones})
-        self._publications = decisions.Publications(self._authority)
+        self._publications = publications.Publications(self._authority, style)
         self._path = path
         self._absent_s = absent_s
+        self._settings: Settings | None = None
+        self.pools = declared_pools.DeclaredPools(self._pools_moved)
+        """Whose addresses have names."""
         self.cache = Cache()
         """What the API says; feed it and everything follows."""
         self.cache.subscribe(self._changed)
         self._unsaved = asyncio.Event()
         self._send: Callable[[frames.Transaction], None] = lambda _: None
+        self._tell: Callable[[bytes], None] = lambda _: None
+        self.primary = primary.Primary(plan)
+        """What secondaries get."""
         self._complete = False
         self._restored = False
         self._past_serials: dict[bytes, int] = {}
@@ -112,26 +134,43 @@ class ClusterFeed:
         return self.kept.calls.age_s()
 
     def apply(self, settings: Settings) -> None:
-        """Serve the zones of these settings from now on. Raises Misconfigured: all stays then."""
-        self.serve(configured.zones(settings))
+        """Follow these settings from now on. Raises Misconfigured: all stays then."""
+        zones, plan = configured.zones(settings, self.pools.all), secondaries.plan(settings)
+        self._admit(plan)
+        self.serve(zones, configured.style(settings))
+        self._settings = settings
 
-    def serve(self, zones: tuple[zone.Zone, ...]) -> None:
+    def _admit(self, plan: primary.Plan) -> None:
+        """Serve these secondaries from now on."""
+        if plan != self.primary.plan:
+            self.primary.configure(plan, self._contents)
+            self._tell(plan.rendered)
+
+    def _pools_moved(self) -> None:
+        """Serve the zones of the pools of this moment; a whole list of pools is one change."""
+        if self._settings is not None:
+            asyncio.get_running_loop().call_soon(self._serve_zones, self._settings)
+
+    def _serve_zones(self, settings: Settings) -> None:
+        # Not `apply`: pools move often, and the keys of secondaries are files to read.
+        self.serve(configured.zones(settings, self.pools.all), configured.style(settings))
+
+    def serve(self, zones: tuple[zone.Zone, ...], style: contents.Style = contents.PLAIN) -> None:
         """Serve these zones, as one change; serials of those that stay go on."""
         before = self._authority
-        if zones == before.zones:
+        if zones == before.zones and style == self._publications.style:
             return
         self._past_serials |= before.serials
         first = zone.later_serial(0, int(time.time()))
         serials = {one.origin: self._past_serials.get(one.origin, first) for one in zones}
         self._authority = zone.Authority(zones, serials)
-        self._publications = self._publications.moved(self._authority)
+        self._publications = self._publications.moved(self._authority, style)
         if not self._complete:
             self._show_saved()
         self._authority.raise_unlike(before, int(time.time()))
-        self._send(self.whole())
-        self._unsaved.set()
-        shown = ", ".join(names.to_text(one.origin) for one in zones)
-        log.info("zones are now %s", shown)
+        self._show_all()
+        shown = ", ".join(names.to_text(one.origin) for one in zones[:8])
+        log.info("%d zones now: %s", len(zones), shown)
         outside = self._publications.outside()
         if outside:
             first_few = ", ".join(outside[:8])
@@ -164,25 +203,43 @@ class ClusterFeed:
         encoded = tuple(table.encode_all(self._authority.contents()))
         return frames.Transaction(encoded, reset=True, loaded=self.is_known)
 
+    def _contents(self) -> tuple[zone.RecordSet, ...]:
+        """Return what secondaries may take: nothing while names may be missing."""
+        return self._authority.contents() if self.is_known else ()
+
+    def _show_all(self) -> None:
+        self._send(self.whole())
+        self.primary.show(self._contents)
+        self._unsaved.set()
+
     async def run(self, kubeconfig: Path | None, options: Options) -> None:
         """Serve until cancelled."""
         # First what may be misconfigured: with our sockets open, a predecessor's workers leave.
         cluster = config.load(kubeconfig)
         sockets = await listening.open_all(options.places, options.workers)
-        workers = crew.Crew(sockets, self.whole)
-        self._send = workers.send
+        desk, workers_end = handover.pair()
+        workers = crew.Crew(sockets, self.whole, options.limits, workers_end)
+        self._send, self._tell = workers.send, workers.tell
+        self._tell(self.primary.plan.rendered)
         try:
             async with (
                 client.Client(cluster, observer=self.kept.calls) as api,
                 asyncio.TaskGroup() as group,
             ):
                 group.create_task(workers.run())
+                group.create_task(self.primary.run(desk, sockets[0], options.places))
+                group.create_task(
+                    secondaries.follow(lambda: self._settings or options.settings, self._admit)
+                )
                 watch = reflector.Reflector(api, resources.L4_VIRTUAL_SERVICES, self.cache)
                 group.create_task(watch.run())
+                self._settings = options.settings
+                pools = reflector.Reflector(api, resources.ADDRESS_POOLS, self.pools.store)
+                group.create_task(pools.run())
                 group.create_task(self.first_sync())
                 group.create_task(self._keep_saved())
                 group.create_task(reload.follow(options.config, options.settings, self.apply))
-                group.create_task(_shown(self, self.kept, workers, options))
+                group.create_task(shown(self, self.kept, workers, options))
         finally:
             self._save_last()
 
@@ -218,13 +275,12 @@ class ClusterFeed:
         after = {one.key: one for one in self._authority.contents()}
         self._authority.raise_serials(zone.difference(before, after), int(time.time()))
         self._complete, self._saved = True, ()
-        self._send(self.whole())
-        self._unsaved.set()
+        self._show_all()
         log.info("names of %d virtual services are served", len(self.cache))
 
     def _decided(self, owner: str, obj: Json) -> zone.Change:
         decision = decisions.parse(obj)
-        for fault in (*decision.faults, *decisions.outside(self._authority, decision)):
+        for fault in (*decision.faults, *publications.outside(self._authority, decision)):
             log.warning("not published: %s", fault, extra={"key": _log_key(owner)})
         return self._publications.decided(owner, decision)
 
@@ -234,6 +290,7 @@ class ClusterFeed:
         now = self._authority.raise_serials(change, int(time.time()))
         upserts = tuple(table.encode(one) for one in now.upserts)
         self._send(frames.Transaction(upserts, now.deletes))
+        self.primary.change(now)
         self._unsaved.set()
         log.info("%s", _described(now), extra={"key": _log_key(owner) if owner else ""})
 
@@ -252,14 +309,17 @@ class ClusterFeed:
         serials = self._authority.serials
         serials |= {key: self._past_serials[key] for key in serials.keys() & self._past_serials}
         self._show_saved()
+        if self._path is not None and self._saved:
+            self.primary.restore(self._saved, journal.path_beside(self._path))
+            self.primary.show(self._contents)
 
     def _show_saved(self) -> None:
         """Publish what was on disk of the present zones."""
         if not self._saved:
             return
         own = tuple(one for one in self._saved if self._authority.zone_of(one.name) is not None)
-        # Addresses only: the NS of a zone that is no more would delegate its names to itself.
-        rest = tuple(one for one in own if one.rtype in {zone.A, zone.AAAA})
+        # Not all types: the NS of a zone that is no more would delegate its names to itself.
+        rest = tuple(one for one in own if one.rtype in contents.TYPES)
         # A rank after every real one: creation times are digits.
         self._authority.publish(RESTORED, zone.Claim(("~", ""), rest))
         # A zone that was added since is unknown: only a whole restoration may deny names.
@@ -271,9 +331,8 @@ class ClusterFeed:
         while self._path is not None:
             await self._unsaved.wait()
             self._unsaved.clear()
-            content = snapshot.render(self._authority.contents())
             try:
-                await asyncio.to_thread(snapshot.save, self._path, content)
+                await asyncio.to_thread(_save, self._state(self._path))
             except OSError as error:
                 log.error("names are not saved: %s", error)
             await asyncio.sleep(SAVE_EVERY_S)
@@ -281,73 +340,22 @@ class ClusterFeed:
     def _save_last(self) -> None:
         if self._path is not None and self._unsaved.is_set():
             try:
-                snapshot.save(self._path, snapshot.render(self._authority.contents()))
+                _save(self._state(self._path))
             except OSError as error:
                 log.error("names are not saved: %s", error)
 
-
-class FileFeed:
-    """Zone files, read again on SIGHUP; a file that does not parse leaves the old state."""
-
-    def __init__(self, files: dict[str, Path]) -> None:
-        self._files = files
-        self._authority = self._read()
-        self.held_count = 0
-        self.is_known = True
-
-    @property
-    def serials(self) -> dict[bytes, int]:
-        """Return the serial of each zone by its origin."""
-        return self._authority.serials
-
-    @property
-    def name_count(self) -> int:
-        """Return how many names the files hold."""
-        return self._authority.name_count
-
-    def age_s(self) -> float:
-        """Return 0: a file is as new as it is."""
-        return 0.0
-
-    def whole(self) -> frames.Transaction:
-        """Return everything that the files hold."""
-        encoded = tuple(table.encode_all(self._authority.contents()))
-        return frames.Transaction(encoded, reset=True)
-
-    async def run(self, options: Options) -> None:
-        """Serve until cancelled."""
-        sockets = await listening.open_all(options.places, options.workers)
-        workers = crew.Crew(sockets, self.whole)
-        loop = asyncio.get_running_loop()
-        loop.add_signal_handler(signal.SIGHUP, self._reload, workers)
-        async with asyncio.TaskGroup() as group:
-            group.create_task(workers.run())
-            # Only what concerns the log: the zones are in the files.
-            group.create_task(reload.follow(options.config, options.settings, lambda _: None))
-            group.create_task(_shown(self, metrics.Metrics(), workers, options))
-
-    def _reload(self, workers: crew.Crew) -> None:
-        try:
-            self._authority = self._read()
-        except errors.Misconfigured as error:
-            log.error("zones stay as they were: %s", error)
-            return
-        workers.send(self.whole())
-        log.info("zones read again")
-
-    def _read(self) -> zone.Authority:
-        zones, serials = [], {}
-        for origin, path in self._files.items():
-            try:
-                one, serial = records.parse_zone(path.read_text(), origin)
-            except (OSError, UnicodeDecodeError, records.MalformedZone) as error:
-                raise errors.Misconfigured(f"--zone {origin}={path}: {error}") from error
-            zones.append(one)
-            serials[one.origin] = serial
-        return zone.Authority(zones, serials)
+    def _state(self, path: Path) -> dict[Path, bytes]:
+        # The journal first: without the snapshot that it leads to, it is dropped.
+        names_now = snapshot.render(self._authority.contents())
+        return {**self.primary.state(journal.path_beside(path)), path: names_now}
 
 
-async def _shown(
+def _save(files: dict[Path, bytes]) -> None:
+    for path, content in files.items():
+        snapshot.save(path, content)
+
+
+async def shown(
     published: metrics.Published, kept: metrics.Metrics, workers: crew.Crew, options: Options
 ) -> None:
     """Serve health checks and metrics until cancelled."""
@@ -373,8 +381,5 @@ def _described(change: zone.Change) -> str:
     return " ".join([*listed[:8], *more, *serials])
 
 
-_TYPE_NAMES = {zone.A: "A", zone.AAAA: "AAAA", zone.NS: "NS", zone.CNAME: "CNAME"}
-
-
 def _set_text(name: bytes, rtype: int) -> str:
-    return f"{names.to_text(name)}/{_TYPE_NAMES.get(rtype, f'TYPE{rtype}')}"
+    return f"{names.to_text(name)}/{zone.TYPE_NAMES.get(rtype, f'TYPE{rtype}')}"

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from lbctl_dns.table import Encoded, Role, Table
 from lbctl_dns.zone import SetKey
 
-RESET, LAST, LOADED, SECRET, COUNTS = 1, 2, 4, 8, 16
+RESET, LAST, LOADED, SECRET, COUNTS, ACCESS = 1, 2, 4, 8, 16, 32
 """Flags: starts a new table; ends its transaction; the table is complete; the body is a key; the
-feed asks for counts. The last two stand beside the numbered stream."""
+feed asks for counts; who may take zones. The last three stand beside the numbered stream."""
 
 MAX_BODY = 48 * 1024
 """Bytes of a body, but for one set that is larger by itself (≤ 64 KiB of records)."""
@@ -70,6 +70,11 @@ def _pieces(change: Transaction) -> Iterator[bytes]:
         yield start + one.name + one.tail
 
 
+def is_aside(frame: bytes) -> bool:
+    """Tell whether a frame says something that a whole table does not say again."""
+    return bool(frame[_START.size - 1] & (SECRET | ACCESS))
+
+
 def render(epoch: int, number: int, body: Body) -> bytes:
     """Return the frame with its place in the stream."""
     return _START.pack(epoch, number, body[0]) + body[1]
@@ -103,6 +108,8 @@ class Replica:
         self.table = Table()
         """The last complete state; another object after a reset."""
         self.secret = b""
+        self.access = b""
+        """Who may take zones, as `access.render` wrote it."""
         self._epoch, self._number = 0, 0
         self._next: Table | None = None
         self._waiting: list[Transaction] = []
@@ -116,6 +123,9 @@ class Replica:
         body = frame[_START.size :]
         if flags & SECRET:
             self.secret = body
+            return None
+        if flags & ACCESS:
+            self.access = body
             return None
         if flags & RESET:
             self._next, self._epoch = Table(), epoch

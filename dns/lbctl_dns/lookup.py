@@ -56,6 +56,7 @@ def resolve(table: Table, qname: bytes, qtype: int) -> Sections:
     if origin is None or qtype in _REFUSED_TYPES:
         return Sections(REFUSED, authoritative=False)
     place = _Place(qname, origin, OWNER_POINTER)
+    seen = {qname}
     for _ in range(MAX_CHASE):
         alias = _answer_at(table, reply, place, qtype)
         if alias is None:
@@ -64,8 +65,9 @@ def resolve(table: Table, qname: bytes, qtype: int) -> Sections:
         reply.answer.extend(place.owner + record for record in records)
         target = records[0][10:].lower()
         origin = zone_of(table, target)
-        if origin is None:
+        if origin is None or target in seen:
             break
+        seen.add(target)
         place = _Place(target, origin, target)
     _add_addresses(table, reply)
     return reply

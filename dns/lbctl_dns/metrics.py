@@ -10,7 +10,7 @@ from prometheus_client.registry import CollectorRegistry
 from lbctl.kube import resources
 from lbctl.runtime import metrics
 from lbctl.runtime.metrics import Definition
-from lbctl_dns import crew, names, tally
+from lbctl_dns import crew, names, notify, primary, tally
 
 _RCODE_NAMES = ("NOERROR", "FORMERR", "SERVFAIL", "NXDOMAIN", "NOTIMP", "REFUSED")
 
@@ -37,6 +37,12 @@ TRUNCATED = Definition(
     "lbctl_dns_truncated_total",
     "Replies that did not fit, so that the client has to ask again over TCP.",
     ("transport",),
+)
+RATE_LIMITED = Definition(
+    "counter",
+    "lbctl_dns_rate_limited_total",
+    "Replies (counted above as well) that rate limiting withheld or made into `ask by TCP`.",
+    ("action",),
 )
 QUERY_SECONDS = Definition(
     "histogram",
@@ -70,9 +76,22 @@ WORKERS = Definition("gauge", "lbctl_dns_workers", "Workers that run.")
 WORKER_RESTARTS = Definition(
     "counter", "lbctl_dns_worker_restarts_total", "Workers that ended and were started again."
 )
+TRANSFERS = Definition(
+    "counter",
+    "lbctl_dns_transfers_total",
+    "Requests of secondaries that came to the feed process: what was sent (whole zone, steps, or "
+    "the SOA alone), refused, or broken off.",
+    ("outcome",),
+)
+NOTIFICATIONS = Definition(
+    "counter",
+    "lbctl_dns_notifications_total",
+    "Secondaries told of a change (NOTIFY), by what they said.",
+    ("outcome",),
+)
 OWN = (
-    QUERIES, UNANSWERED, SLOW_PATH, TRUNCATED, QUERY_SECONDS, WORKER_CPU, SERIAL, NAMES, KNOWN,
-    HELD, AGE, WORKERS, WORKER_RESTARTS,
+    QUERIES, UNANSWERED, SLOW_PATH, TRUNCATED, RATE_LIMITED, QUERY_SECONDS, WORKER_CPU, SERIAL,
+    NAMES, KNOWN, HELD, AGE, WORKERS, WORKER_RESTARTS, TRANSFERS, NOTIFICATIONS,
 )  # fmt: skip
 
 
@@ -101,6 +120,11 @@ class Published(Protocol):
 
     def age_s(self) -> float:
         """Return how old what is published may be."""
+        ...
+
+    @property
+    def primary(self) -> primary.Primary:
+        """Return what serves secondaries."""
         ...
 
 
@@ -168,6 +192,9 @@ class Metrics:
         yield AGE.family([((), published.age_s())])
         yield WORKERS.family([((), workers.size)])
         yield WORKER_RESTARTS.family([((), workers.restarts)])
+        told = published.primary.notifier.counts
+        yield TRANSFERS.family(((one,), published.primary.counts[one]) for one in primary.OUTCOMES)
+        yield NOTIFICATIONS.family(((one,), told[one]) for one in notify.OUTCOMES)
 
 
 def counted(totals: tally.Totals) -> Iterable[Metric]:
@@ -183,6 +210,9 @@ def counted(totals: tally.Totals) -> Iterable[Metric]:
         UNANSWERED.family(((transport,), one.unanswered) for transport, one in each),
         SLOW_PATH.family(((transport,), one.slow) for transport, one in each),
         TRUNCATED.family(((transport,), one.truncated) for transport, one in each),
+        RATE_LIMITED.family(
+            [(("truncated",), totals.udp.slipped), (("dropped",), totals.udp.dropped)]
+        ),
         QUERY_SECONDS.distribution([((), totals.udp.buckets, totals.udp.timed_ns / 1e9)]),
         WORKER_CPU.family([((), totals.cpu_ns / 1e9)]),
     )

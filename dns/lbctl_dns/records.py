@@ -7,11 +7,35 @@ that the operator names.
 import dnslib
 from dnslib.label import DNSBuffer, DNSLabel
 
-from lbctl_dns import names, zone
+from lbctl_dns import names, plain_lines, zone
 
 
 class MalformedZone(Exception):
     """The text is not a zone that can be served; says what is wrong."""
+
+
+_TARGETS = {
+    "NS": (0,), "CNAME": (0,), "DNAME": (0,), "PTR": (0,), "MX": (1,), "SRV": (3,), "SOA": (0, 1),
+    "NAPTR": (5,), "AFSDB": (1,), "RP": (0, 1), "HTTPS": (1,), "SVCB": (1,),
+}  # fmt: skip
+"""By type, which words of a record are host names."""
+
+
+class _Parser(dnslib.ZoneParser):
+    """dnslib's parser, which leaves `@` and some relative names as they are written."""
+
+    def parse_rr(self, rr: list[str]) -> dnslib.RR:
+        """Return one record, its host names made absolute."""
+        kind = next((at for at, word in enumerate(rr[:4]) if at and word in _TARGETS), None)
+        if kind is not None:
+            for place in _TARGETS[rr[kind]]:
+                rr[kind + 1 + place] = self._absolute(rr[kind + 1 + place])
+        return super().parse_rr(rr)  # type: ignore[no-any-return, no-untyped-call]
+
+    def _absolute(self, host: str) -> str:
+        if host.endswith("."):
+            return host
+        return str(self.origin) if host == "@" else f"{host}.{self.origin}".replace("..", ".")
 
 
 class _Uncompressed(DNSBuffer):
@@ -26,9 +50,9 @@ def parse_zone(text: str, origin: str) -> tuple[zone.Zone, int]:
     try:
         apex = names.to_wire(origin)
         # Its tokens need a final line end.
-        parse = dnslib.RR.fromZone
-        parsed = list(parse(text + "\n", names.to_text(apex)))  # type: ignore[no-untyped-call]
-        sets = _sets(parsed)
+        plain, rest = plain_lines.split(text, apex)
+        parser = _Parser(rest + "\n", names.to_text(apex))  # type: ignore[no-untyped-call]
+        sets = _sets([*plain, *map(_entry, parser)])
     except MalformedZone:
         raise
     except Exception as error:  # its parser lets IndexError, struct.error and others through
@@ -44,16 +68,19 @@ def parse_zone(text: str, origin: str) -> tuple[zone.Zone, int]:
     return zone.Zone(apex, soa, fixed), serial
 
 
-def _sets(parsed: list[dnslib.RR]) -> list[zone.RecordSet]:
+def _entry(one: dnslib.RR) -> plain_lines.Entry:
+    key = names.from_labels(list(one.rname.label)), int(one.rtype)
+    return key, int(one.ttl), _rdata(one)
+
+
+def _sets(entries: list[plain_lines.Entry]) -> list[zone.RecordSet]:
     found: dict[zone.SetKey, zone.RecordSet] = {}
-    for one in parsed:
-        key = names.from_labels(list(one.rname.label)), int(one.rtype)
-        rdata = _rdata(one)
+    for key, own_ttl_s, rdata in entries:
         before = found.get(key)
         if before is None:
-            found[key] = zone.RecordSet(*key, int(one.ttl), (rdata,))
+            found[key] = zone.RecordSet(*key, own_ttl_s, (rdata,))
         elif rdata not in before.rdatas:
-            ttl_s = min(before.ttl_s, int(one.ttl))  # RFC 2181 §5.2: one TTL per set
+            ttl_s = min(before.ttl_s, own_ttl_s)  # RFC 2181 §5.2: one TTL per set
             found[key] = zone.RecordSet(*key, ttl_s, (*before.rdatas, rdata))
     return list(found.values())
 

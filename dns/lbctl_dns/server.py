@@ -7,7 +7,7 @@ import time
 from collections import OrderedDict
 from dataclasses import dataclass
 
-from lbctl_dns import wire
+from lbctl_dns import handover, wire
 
 BATCH = 64
 """Messages answered before others get their turn."""
@@ -31,13 +31,15 @@ class Limits:
     """Open connections of one IPv4 address or one IPv6 /64; more are hung up on."""
 
 
-def drain(sock: socket.socket, responder: wire.Responder) -> None:
+def drain(
+    sock: socket.socket, responder: wire.Responder, desk: handover.Desk = handover.NOBODY
+) -> None:
     """Answer what waits in a UDP socket, at most one batch."""
     responder.clerk.tick(int(time.time()))
     tally = responder.tally
     tally.batches += 1
     if tally.batches % TIMED == 0:
-        _drain_timed(sock, responder)
+        _drain_timed(sock, responder, desk)
         return
     answer, receive, send = responder.answer, sock.recvfrom, sock.sendto
     for taken in range(BATCH):
@@ -48,8 +50,10 @@ def drain(sock: socket.socket, responder: wire.Responder) -> None:
             break  # nothing waits
         try:
             reply = answer(packet, wire.UDP, peer[0])
-            if reply is not None:
+            if reply:
                 send(reply, peer)
+            elif reply is not None:
+                desk.leave_datagram(sock, packet, peer)
         except OSError:
             continue  # unreachable client, source port 0, full buffer: it will ask again
     else:
@@ -57,7 +61,7 @@ def drain(sock: socket.socket, responder: wire.Responder) -> None:
     tally.queries += count
 
 
-def _drain_timed(sock: socket.socket, responder: wire.Responder) -> None:
+def _drain_timed(sock: socket.socket, responder: wire.Responder, desk: handover.Desk) -> None:
     tally = responder.tally
     started = time.perf_counter_ns()
     for _ in range(BATCH):
@@ -67,9 +71,11 @@ def _drain_timed(sock: socket.socket, responder: wire.Responder) -> None:
             return
         tally.queries += 1
         reply = responder.answer(packet, wire.UDP, peer[0])
-        if reply is not None:
+        if reply:
             with contextlib.suppress(OSError):
                 sock.sendto(reply, peer)
+        elif reply is not None:
+            desk.leave_datagram(sock, packet, peer)
         ended = time.perf_counter_ns()
         tally.timed(ended - started)
         started = ended
@@ -78,9 +84,15 @@ def _drain_timed(sock: socket.socket, responder: wire.Responder) -> None:
 class Streams:
     """The TCP connections of one worker, longest idle first."""
 
-    def __init__(self, responder: wire.Responder, limits: Limits) -> None:
+    def __init__(
+        self,
+        responder: wire.Responder,
+        limits: Limits,
+        desk: handover.Desk = handover.NOBODY,
+    ) -> None:
         self.responder = responder
         self.limits = limits
+        self.desk = desk
         self._open: OrderedDict[Stream, None] = OrderedDict()
         self._per_client: dict[bytes, int] = {}
 
@@ -213,9 +225,23 @@ class Stream(asyncio.Protocol):
         self._restart_timer()
         self._streams.active(self)
         reply = self._streams.responder.answer(packet, wire.TCP, self._host)
-        if reply is not None:
+        if reply:
             self._transport.write(len(reply).to_bytes(2) + reply)
+        elif reply is not None:
+            self._leave(len(packet).to_bytes(2) + packet)
+            return False
         return True
+
+    def _leave(self, request: bytes) -> None:
+        """Leave the connection, from this request on, to the feed process."""
+        self._waiting[:0] = request
+        if self._transport.get_write_buffer_size():
+            # Earlier answers first: we are called again when they are on their way.
+            self._transport.set_write_buffer_limits(high=0)
+            return
+        sock = self._transport.get_extra_info("socket")
+        self._streams.desk.leave_stream(sock, bytes(self._waiting))
+        self.abort()
 
 
 def network_of(host: str) -> bytes:

@@ -138,20 +138,24 @@ class Table:
         self.cuts: dict[bytes, Encoded] = {}
         self.glue: dict[zone.SetKey, Encoded] = {}
         self.zones: dict[bytes, Denial] = {}
+        self.nearest: dict[bytes, Denial] = {}
+        """By existing name, the zone around it: what `wire` found out since a zone changed."""
         self.exists: dict[bytes, int] = {}
         """Number of sets at or below a name, up to the root."""
         self.wildcards = 0
         """Number of sets with a label `*` in their name."""
-
-    @property
-    def simple(self) -> bool:
-        """Tell whether a miss is a plain denial: no wildcard, alias or cut anywhere."""
-        return not (self.wildcards or self.aliases or self.cuts)
+        self.simple = True
+        """Whether a miss is a plain denial: no wildcard, alias or cut anywhere."""
 
     def put(self, one: Encoded) -> None:
         """Add a set, in the place of the one of the same name and type."""
-        self.remove(one.name, one.rtype)
+        if one.name in self.exists:
+            self.remove(one.name, one.rtype)
         self._count(one.name, 1)
+        self._file(one)
+        self.simple = not (self.wildcards or self.aliases or self.cuts)
+
+    def _file(self, one: Encoded) -> None:
         if one.role is Role.CUT:
             self.cuts[one.name] = one
             return
@@ -168,6 +172,7 @@ class Table:
             self.aliases[one.name] = one
         if one.rtype == zone.SOA:
             self.zones[one.name] = _denial(one)
+            self.nearest.clear()
 
     def remove(self, name: bytes, rtype: int) -> None:
         """Take a set away; nothing happens when there is none."""
@@ -184,6 +189,8 @@ class Table:
             self.aliases.pop(name, None)
         if rtype == zone.SOA:
             self.zones.pop(name, None)
+            self.nearest.clear()
+        self.simple = not (self.wildcards or self.aliases or self.cuts)
 
     def _count(self, name: bytes, step: int) -> None:
         if names.WILDCARD in name:  # also a.*.zone: it makes *.zone exist (RFC 4592 §2.2.2)

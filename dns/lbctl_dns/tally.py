@@ -15,7 +15,9 @@ BUCKETS_NS = (2000, 4000, 8000, 16000, 32000, 64000, 128000, 256000, 512000, 1_0
 """Upper bounds of the time that a query may take; one more bucket is above them all."""
 RCODES = 16
 _BUCKETS = len(BUCKETS_NS) + 1
-_LENGTH = RCODES + 4 + _BUCKETS
+_SINGLE = 6
+"""Numbers between the rcodes and the buckets."""
+_LENGTH = RCODES + _SINGLE + _BUCKETS
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +32,10 @@ class Counts:
     """Messages that took the complete path."""
     truncated: int = 0
     """Replies that did not fit."""
+    slipped: int = 0
+    """Replies that rate limiting made into `ask by TCP`."""
+    dropped: int = 0
+    """Replies that rate limiting withheld."""
     timed_ns: int = 0
     """Time that the queries in `buckets` took."""
     buckets: tuple[int, ...] = (0,) * _BUCKETS
@@ -54,7 +60,8 @@ class Tally:
     """Counts one transport of one worker."""
 
     __slots__ = (
-        "batches", "buckets", "nxdomain", "queries", "rcodes", "slow", "timed_ns", "truncated",
+        "batches", "buckets", "dropped", "nxdomain", "queries", "rcodes", "slipped", "slow",
+        "timed_ns", "truncated",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -63,6 +70,7 @@ class Tally:
         self.nxdomain = 0
         """Denials on the short path."""
         self.truncated = 0
+        self.slipped = self.dropped = 0
         self.slow = 0
         self.rcodes = [0] * (RCODES + 1)
         """Of the complete path; the last one stands for silence."""
@@ -75,11 +83,11 @@ class Tally:
         self.buckets[bisect_left(BUCKETS_NS, took_ns)] += 1
 
     def careful(self, reply: bytes | None) -> None:
-        """Count what the complete path gave."""
+        """Count what the complete path gave; what the feed process answers is counted there."""
         self.slow += 1
         if reply is None:
             self.rcodes[RCODES] += 1
-        else:
+        elif reply:
             self.rcodes[reply[3] & 15] += 1
             self.truncated += reply[2] >> 1 & 1
 
@@ -93,6 +101,8 @@ class Tally:
             unanswered,
             self.slow,
             self.truncated,
+            self.slipped,
+            self.dropped,
             self.timed_ns,
             tuple(self.buckets),
         )
@@ -123,10 +133,20 @@ def total(of: Iterable[Totals]) -> Totals:
 
 
 def _numbers(of: Counts) -> tuple[int, ...]:
-    return (*of.rcodes, of.unanswered, of.slow, of.truncated, of.timed_ns, *of.buckets)
+    single = of.unanswered, of.slow, of.truncated, of.slipped, of.dropped, of.timed_ns
+    return (*of.rcodes, *single, *of.buckets)
 
 
 def _from_numbers(numbers: tuple[int, ...]) -> Counts:
-    middle = RCODES + 4
-    unanswered, slow, truncated, timed_ns = numbers[RCODES:middle]
-    return Counts(numbers[:RCODES], unanswered, slow, truncated, timed_ns, numbers[middle:])
+    middle = RCODES + _SINGLE
+    unanswered, slow, truncated, slipped, dropped, timed_ns = numbers[RCODES:middle]
+    return Counts(
+        numbers[:RCODES],
+        unanswered,
+        slow,
+        truncated,
+        slipped,
+        dropped,
+        timed_ns,
+        numbers[middle:],
+    )

@@ -5,7 +5,7 @@ concatenation; a plain denial costs one lookup more per label that does not exis
 else goes to `careful`, which would give the same bytes.
 """
 
-from lbctl_dns import careful, edns, lookup, table, tally
+from lbctl_dns import careful, edns, gate, lookup, names, table, tally
 from lbctl_dns.careful import Transport
 from lbctl_dns.table import Denial, Table
 
@@ -21,6 +21,8 @@ _PLAIN_TYPES = frozenset(
 )
 """Type and class of questions whose absence is a plain denial: no ANY, OPT, transfer."""
 
+_POINTERS = tuple((0xC000 | at).to_bytes(2) for at in range(12 + names.MAX_NAME))
+"""Compression pointers by where they point."""
 _NXDOMAIN = table.heads(lookup.NXDOMAIN, (0, 1, 0))
 _NODATA = table.heads(lookup.NOERROR, (0, 1, 0))
 _TRUNCATED = table.truncated_heads()
@@ -32,15 +34,20 @@ class Responder:
     An answer that is there ready-made is not counted here: the hot path is for answering.
     """
 
-    __slots__ = ("clerk", "table", "tally")
+    __slots__ = ("clerk", "gate", "table", "tally")
 
     def __init__(self, known: Table, clerk: edns.Clerk) -> None:
         self.table = known
         self.clerk = clerk
+        self.gate = gate.Gate()
+        """Who may take zones; may be swapped too."""
         self.tally = tally.Tally()
 
     def answer(self, packet: bytes, transport: Transport, client: str) -> bytes | None:
-        """Return the reply to one message, None where silence is right. Never raises."""
+        """Return the reply to one message, None where silence is right. Never raises.
+
+        `gate.HANDED` is no reply: the feed process answers.
+        """
         known = self.table
         end = packet.find(0, 12) + 5
         # The third byte below 2: a query, opcode 0, AA and TC clear.
@@ -69,9 +76,16 @@ class Responder:
         return self._carefully(packet, transport, client)
 
     def _carefully(self, packet: bytes, transport: Transport, client: str) -> bytes | None:
-        reply = careful.answer(self.table, packet, transport, self.clerk, client)
+        if gate.concerns(packet):
+            now_s = self.clerk.now_s
+            reply = self.gate.answer(packet, client, transport, now_s, self._plainly)
+        else:
+            reply = self._plainly(packet, transport, client)
         self.tally.careful(reply)
         return reply
+
+    def _plainly(self, packet: bytes, transport: Transport, client: str) -> bytes | None:
+        return careful.answer(self.table, packet, transport, self.clerk, client)
 
 
 def _denied(known: Table, question: bytes) -> table.Entry | None:
@@ -80,6 +94,8 @@ def _denied(known: Table, question: bytes) -> table.Entry | None:
     if kind not in _PLAIN_TYPES or kind in known.linked or not (known.simple and known.loaded):
         return None
     name = question[:-4].lower()
+    if len(name) > names.MAX_NAME:
+        return None
     exists = known.exists
     heads = _NODATA
     encloser = name
@@ -91,18 +107,17 @@ def _denied(known: Table, question: bytes) -> table.Entry | None:
         encloser = encloser[1 + length :]
         if not encloser:
             return None
-    denial = _around(known, encloser)
-    if denial is None or len(name) > 255:
+    denial = known.nearest.get(encloser) or _around(known, encloser)
+    if denial is None:
         return None
-    pointer = (0xC000 | (12 + len(name) - len(denial.origin))).to_bytes(2)
-    return heads, pointer + denial.rest
+    return heads, _POINTERS[12 + len(name) - len(denial.origin)] + denial.rest
 
 
 def _around(known: Table, name: bytes) -> Denial | None:
     """Return the denial of the zone around an existing name."""
-    zones = known.zones
-    while (denial := zones.get(name)) is None:
-        if not name[0]:
-            return None
-        name = name[1 + name[0] :]
-    return denial
+    for origin in names.lineage(name):
+        denial = known.zones.get(origin)
+        if denial is not None:
+            known.nearest[name] = denial
+            return denial
+    return None

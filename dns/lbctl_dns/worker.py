@@ -15,7 +15,18 @@ import socket
 import sys
 import time
 
-from lbctl_dns import edns, frames, server, succession, tally, wire
+from lbctl_dns import (
+    access,
+    edns,
+    frames,
+    gate,
+    handover,
+    limit,
+    server,
+    succession,
+    tally,
+    wire,
+)
 
 MAX_FRAME = 256 * 1024
 LINGER_S = 60.0
@@ -26,9 +37,17 @@ _LOOK_EVERY_S = 0.05
 class Worker:
     """The event loop's callbacks: the feed first, sockets once there is a table."""
 
-    def __init__(self, feed: socket.socket, listening: list[socket.socket]) -> None:
+    def __init__(
+        self,
+        feed: socket.socket,
+        desk: socket.socket,
+        listening: list[socket.socket],
+        limits: limit.Rules | None,
+    ) -> None:
         self._feed = feed
         self._listening = listening
+        self._desk = handover.Desk(desk, listening)
+        self._limits = limits
         self._replica = frames.Replica()
         self._responders: tuple[wire.Responder, wire.Responder] | None = None
         """For UDP and for TCP: each counts for itself."""
@@ -50,11 +69,11 @@ class Worker:
         return reason
 
     async def _open(self, by_udp: wire.Responder, by_tcp: wire.Responder) -> None:
-        streams = server.Streams(by_tcp, server.Limits())
+        streams = server.Streams(by_tcp, server.Limits(), self._desk)
         for sock in self._listening:
             sock.setblocking(False)
             if sock.type == socket.SOCK_DGRAM:
-                self._loop.add_reader(sock.fileno(), server.drain, sock, by_udp)
+                self._loop.add_reader(sock.fileno(), server.drain, sock, by_udp, self._desk)
             else:
                 factory = functools.partial(server.Stream, streams)
                 opened = await self._loop.create_server(factory, sock=sock, backlog=128)
@@ -71,7 +90,7 @@ class Worker:
                 while succession.sharers(datagrams) <= known:  # noqa: ASYNC110 - a kernel table
                     await asyncio.sleep(_LOOK_EVERY_S)
         for sock in datagrams:
-            server.drain(sock, responder)
+            server.drain(sock, responder, self._desk)
 
     def _hear(self) -> None:
         """Apply one frame: between two queries, so none sees half a change."""
@@ -87,6 +106,8 @@ class Worker:
             if acknowledgement is not None:
                 self._show()
                 self._feed.send(acknowledgement)
+            elif frames.is_aside(frame):
+                self._admit()
         except BlockingIOError:
             return  # the next acknowledgement says more than the one that did not fit
         except ConnectionError:
@@ -98,10 +119,20 @@ class Worker:
         known = self._replica.table
         if self._responders is None:
             clerk = edns.Clerk(self._replica.secret or os.urandom(16))
-            self._responders = wire.Responder(known, clerk), wire.Responder(known, clerk)
+            by_tcp = wire.Responder(known, clerk)
+            rules = self._limits
+            by_udp = limit.Responder(known, clerk, rules) if rules else wire.Responder(known, clerk)
+            self._responders = by_udp, by_tcp
             self._has_table.set_result(True)
+            self._admit()
         for responder in self._responders:
             responder.table = known
+
+    def _admit(self) -> None:
+        if self._replica.access:
+            found = gate.Gate(access.parse(self._replica.access))
+            for responder in self._responders or ():
+                responder.gate = found
 
     def _counts(self) -> bytes:
         if self._responders is None:
@@ -117,21 +148,29 @@ class Worker:
             self._ended.set_result(reason)
 
 
-async def _run(feed: socket.socket, listening: list[socket.socket]) -> str:
-    return await Worker(feed, listening).run()
+async def _run(
+    feed: socket.socket,
+    desk: socket.socket,
+    listening: list[socket.socket],
+    limits: limit.Rules | None,
+) -> str:
+    return await Worker(feed, desk, listening, limits).run()
 
 
 def main() -> int:
     """Run a worker on inherited file descriptors; 0 when the feed process ended it."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("feed", type=int)
+    parser.add_argument("desk", type=int)
     parser.add_argument("sockets", type=int, nargs="*")
+    parser.add_argument("--rate-limit", type=limit.parse, help="see limit.Rules.render")
     given = parser.parse_args()
     # The feed process decides when to end; a Ctrl-C reaches the whole process group.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     listening = [socket.socket(fileno=number) for number in given.sockets]
-    reason = asyncio.run(_run(socket.socket(fileno=given.feed), listening))
+    feed, desk = (socket.socket(fileno=number) for number in (given.feed, given.desk))
+    reason = asyncio.run(_run(feed, desk, listening, given.rate_limit))
     if reason:
         print(f"lbctl dns worker: {reason}", file=sys.stderr)
     return 1 if reason else 0

@@ -9,6 +9,8 @@ from lbctl_dns import names
 
 A, NS, CNAME, SOA, PTR, MX, TXT, AAAA, SRV, DS = 1, 2, 5, 6, 12, 15, 16, 28, 33, 43
 ANY = 255
+TYPE_NAMES = {A: "A", NS: "NS", CNAME: "CNAME", PTR: "PTR", TXT: "TXT", AAAA: "AAAA", SRV: "SRV"}
+"""For people; of those that are published."""
 CLASS_IN = b"\0\x01"
 
 APEX_TTL_S = 300

@@ -9,6 +9,8 @@ from lbctl.kube.store import Store
 from lbctl.translate.endpoints import SERVICE_LABEL
 
 NAME_INDEX = "name:"
+HOST_INDEX = "host:"
+"""Of decisions whose host names DNS answers."""
 KeysOf = Callable[[Json], list[str]]
 """Names the Services that an object concerns."""
 
@@ -31,11 +33,18 @@ def keys_of_slice(obj: Json) -> list[str]:
     return [service_key(meta["namespace"], service)] if service else []
 
 
+def hosts_answered(decision: Json) -> frozenset[str]:
+    """Return the names that DNS answers with the addresses of an L4VirtualService."""
+    names = (decision.get("spec") or {}).get("names") or ()
+    return frozenset(name["host"] for name in names if name["published"])
+
+
 def _of_decision(obj: Json) -> list[str]:
     service = obj["spec"]["service"]
     return [
         service_key(service["namespace"], service["name"]),
         NAME_INDEX + obj["spec"]["name"],
+        *(HOST_INDEX + host for host in hosts_answered(obj)),
     ]
 
 

@@ -45,6 +45,15 @@ TOLD = {
     ConditionType.FABRIC_PROGRAMMED: frozenset(
         {Reason.NO_ROUTER, Reason.PROGRAMMING_FAILED, Reason.WAITING_FOR_ROUTER}
     ),
+    ConditionType.NAME_REGISTERED: frozenset(
+        {
+            Reason.HOSTNAME_TAKEN,
+            Reason.HOSTNAME_MALFORMED,
+            Reason.HOSTNAME_NOT_IN_ZONE,
+            Reason.HOSTNAME_NOT_ALLOWED,
+            Reason.NAME_SETTING_MALFORMED,
+        }
+    ),
 }
 """Which changes of a condition are worth an event; scaling up and down is not.
 

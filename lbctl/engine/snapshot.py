@@ -15,8 +15,9 @@ from lbctl.model.pool import AddressPool
 from lbctl.model.reasons import Refused
 from lbctl.model.virtual_service import parse_virtual_service, spec_version
 from lbctl.plan import offers
+from lbctl.plan.hostnames import Naming
 from lbctl.plan.steps import DecisionStatus
-from lbctl.plan.view import Naming, ObservedDecision, View
+from lbctl.plan.view import ObservedDecision, View
 from lbctl.translate.endpoints import holds_names, parse_endpoints
 from lbctl.translate.namespaces import Scope
 from lbctl.translate.pools import is_mirror, translate_pool
@@ -64,6 +65,8 @@ class Snapshots:
         self._clock = clock
         self.outside: Hear = lambda key, service, found: found
         """Is told of offers, and may know more: of what an external IPAM answered."""
+        self.rivals: Callable[[str], Mapping[str, str]] = lambda key: {}
+        """Tells who has names that a Service asks for."""
         self._agents: tuple[AgentState, ...] | None = None
         self._settled_at: dict[str, float] = {}
         """Until when new Services wait for their first EndpointSlice, by key."""
@@ -87,10 +90,7 @@ class Snapshots:
 
     def view(self, key: str) -> View:
         """Return everything about the Service `<namespace>/<name>` at this moment."""
-        obj = self._caches.services.get(key)
-        labels = self._labels(key)
-        served = self._is_served(key, labels)
-        service = translate_service(obj, self.rules.ownership, served=served) if obj else None
+        service, labels = self.service(key)
         slices = self._caches.slices.indexed(key)
         decision = self._decision(key)
         allocations = self._allocations(key)
@@ -114,7 +114,17 @@ class Snapshots:
             reserved=self._reserved(key),
             # When stopped, nothing is kept for anybody.
             reuse_delays={} if self.rules.stopped else self.resolved.pools.reuse_delays,
+            namespace_labels=labels,
+            rivals=self.rivals(key),
         )
+
+    def service(self, key: str) -> tuple[ServiceFacts | None, Mapping[str, str]]:
+        """Return the facts of a Service, if there is one, and the labels of its namespace."""
+        namespace = self._caches.namespaces.get(key.partition("/")[0]) or {}
+        labels: Mapping[str, str] = metadata(namespace).get("labels") or {}
+        obj, served = self._caches.services.get(key), self._is_served(key, labels)
+        found = translate_service(obj, self.rules.ownership, served=served) if obj else None
+        return found, labels
 
     def _is_settling(self, key: str, service: ServiceFacts | None, slices: Sequence[Json]) -> bool:
         if slices or service is None or service.ingress or not (service.ours and service.selects):
@@ -122,10 +132,6 @@ class Snapshots:
             return False
         now = self._clock()
         return now < self._settled_at.setdefault(key, now + SETTLING_S)
-
-    def _labels(self, key: str) -> Mapping[str, str]:
-        namespace = self._caches.namespaces.get(key.partition("/")[0]) or {}
-        return metadata(namespace).get("labels") or {}
 
     def _is_served(self, key: str, labels: Mapping[str, str]) -> bool:
         return not self.rules.stopped and self.rules.scope.selects(key.partition("/")[0], labels)

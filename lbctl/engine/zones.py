@@ -28,6 +28,8 @@ class ZoneObjects:
     def serve(self, origins: Iterable[str]) -> None:
         """Have an object for each of these zones from now on."""
         digests = Digests(origins)
+        if digests.origins == self._digests.origins:
+            return
         for obj in self._caches.decisions:
             digests.put(obj["metadata"]["name"], obj)
         self._digests = digests

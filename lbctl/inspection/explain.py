@@ -12,7 +12,7 @@ from lbctl.inspection.stages import Explanation, Mark, Stage
 from lbctl.ipam.allocator import Grant
 from lbctl.kube.objects import Json, metadata, name_of
 from lbctl.model.reasons import Condition, Reason
-from lbctl.model.virtual_service import Phase, Vip, VipRole, VirtualService
+from lbctl.model.virtual_service import NamePublication, Phase, Vip, VipRole, VirtualService
 from lbctl.plan import conditions, decision, readiness, times
 from lbctl.plan.view import ObservedDecision, View
 from lbctl.translate.service import ServiceFacts
@@ -59,7 +59,7 @@ def _decided(
         _members(case, found, ready),
         _nodes(case, found, nodes),
         _fabric(case, found, fabric),
-        _name(case, found, ready),
+        _name(case, service, found, ready),
         _shown(case, found, ready),
         *_move(case, found),
     )
@@ -223,17 +223,25 @@ def _programmed(case: _Case, name: str, told: Condition, lines: tuple[str, ...])
     return Stage(name, mark, told.message, told.reason, since, lines)
 
 
-def _name(case: _Case, found: ObservedDecision, ready: readiness.Readiness) -> Stage:
-    told = conditions.name_condition(found.virtual_service, ready)
-    ttls = (f"{name.host}, TTL {name.ttl_s} s" for name in found.virtual_service.names)
-    service = case.view.service
-    since = _since(service, told) if service else ""
+def _name(
+    case: _Case, service: ServiceFacts, found: ObservedDecision, ready: readiness.Readiness
+) -> Stage:
+    told = conditions.name_condition(case.view, service, found.virtual_service, ready)
+    lines = tuple(_name_line(name) for name in found.virtual_service.names)
+    since = _since(service, told)
     if told.true:
-        return Stage("name", Mark.DONE, told.message, told.reason, since, tuple(ttls))
-    if told.reason is Reason.NO_SUBDOMAIN:
+        return Stage("name", Mark.DONE, told.message, told.reason, since, lines)
+    if told.reason in (Reason.NO_SUBDOMAIN, Reason.NAMES_DECLINED):
         return Stage("name", Mark.NOT_REACHED, told.message, told.reason, since)
-    mark = Mark.FAILING if ready.dataplane in readiness.EMPTY else Mark.WAITING
-    return Stage("name", mark, told.message, told.reason, since)
+    failing = ready.dataplane in readiness.EMPTY or told.reason is not Reason.NO_ENDPOINTS
+    mark = Mark.FAILING if failing else Mark.WAITING
+    return Stage("name", mark, told.message, told.reason, since, lines)
+
+
+def _name_line(name: NamePublication) -> str:
+    if name.taken_by:
+        return f"{name.host}, answered for {name.taken_by}"
+    return f"{name.host}, TTL {name.ttl_s} s{'' if name.published else ', not answered'}"
 
 
 def _shown(case: _Case, found: ObservedDecision, ready: readiness.Readiness) -> Stage:

@@ -48,8 +48,16 @@ def scene(lists: Lists, rules: snapshot.Rules, pulse: Pulse) -> Scene:
     for resource, store in known.sources():
         store.replace(lists.get(resource, ()), 0)
     views = snapshot.Snapshots(known, pulse, rules, pulse.now.timestamp)
+    views.rivals = lambda key: _rivals_told(known, key)
     _fill_ledger(views, known.allocations)
     return Scene(known, rules, pulse, views)
+
+
+def _rivals_told(known: Caches, key: str) -> dict[str, str]:
+    """Return who has a Service's names by the word of its decision: others need not be read."""
+    found = known.decisions.indexed(key)
+    names = found[0]["spec"].get("names") or () if found else ()
+    return {name["host"]: name["takenBy"] for name in names if name.get("takenBy")}
 
 
 def _fill_ledger(views: snapshot.Snapshots, allocations: Iterable[Json]) -> None:

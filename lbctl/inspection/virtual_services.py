@@ -8,6 +8,7 @@ from lbctl.inspection.scene import Scene
 from lbctl.kube import resources
 from lbctl.kube.objects import key_of, metadata
 from lbctl.model.reasons import ConditionType, Reason
+from lbctl.model.virtual_service import NamePublication
 from lbctl.plan.view import ObservedDecision, View
 from lbctl.translate.service import ServiceFacts
 
@@ -81,7 +82,7 @@ def _decided(scene: Scene, key: str, view: View, decision: ObservedDecision) -> 
         "reason": status.reason if status else Reason.WAITING_FOR_CONTROLLER.value,
         "membersUp": status.members_up if status else 0,
         "membersTotal": status.members_total if status else 0,
-        "hosts": [name.host for name in found.names],
+        "hosts": [name.host for name in found.names if not name.taken_by],
         "phase": found.phase.value,
         "ports": [f"{entry.port}/{entry.protocol}" for entry in found.listeners],
         "created": str(metadata(obj).get("creationTimestamp") or ""),
@@ -139,8 +140,11 @@ def _tree(scene: Scene, key: str, view: View, decision: ObservedDecision) -> Bra
         )
         for entry in found.listeners
     )
-    names = (
-        Branch(f"name {name.host}  {'published' if name.published else 'not published'}")
-        for name in found.names
-    )
+    names = (Branch(f"name {name.host}  {_answered(name)}") for name in found.names)
     return Branch(f"{key}  {found.name}  {state}", (*vips, *listeners, *names))
+
+
+def _answered(name: NamePublication) -> str:
+    if name.taken_by:
+        return f"answered for {name.taken_by}"
+    return "published" if name.published else "not published"

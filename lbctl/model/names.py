@@ -70,3 +70,21 @@ def host_name(namespace: str, service: str, subdomain: str, *, flat: bool = Fals
             tail = hashlib.sha256(f"{namespace}/{service}".encode()).hexdigest()[:8]
             label = f"{label[: LABEL_LIMIT - len(tail) - 1]}-{tail}"
     return f"{label}.{subdomain.rstrip('.')}"
+
+
+def srv_labels(port: str, protocol: str) -> tuple[str, str]:
+    """Return the labels before a host name at which a named port is found (RFC 2782).
+
+    >>> srv_labels("http", "TCP")
+    ('_http', '_tcp')
+    """
+    return f"_{port.lower()}", f"_{protocol.lower()}"
+
+
+def owner_mark(cluster: str, service: str) -> str:
+    """Return the text that tells whose a name is; `service` is `<namespace>/<name>`.
+
+    >>> owner_mark("lab", "default/kuard")
+    'heritage=lbctl,lbctl/cluster=lab,lbctl/service=default/kuard'
+    """
+    return f"heritage=lbctl,lbctl/cluster={cluster},lbctl/service={service}"

@@ -94,6 +94,11 @@ class AddressPool:
     external: bool = False
     """An IPAM outside of lbctl chooses among its addresses."""
 
+    @property
+    def given(self) -> tuple[AddressRange, ...]:
+        """Return all ranges that addresses are given from, in whatever way."""
+        return (*self.ranges, *self.static)
+
     def bars(self, address: Address) -> bool:
         """Tell whether an address is never given, though a range has it."""
         if self.avoid_buggy and is_buggy(address):
@@ -125,8 +130,8 @@ def is_buggy(address: Address) -> bool:
 
 def overlap(one: AddressPool, other: AddressPool) -> str:
     """Return in words what two pools both have; empty when they have nothing in common."""
-    for mine in (*one.ranges, *one.static):
-        for theirs in (*other.ranges, *other.static):
+    for mine in one.given:
+        for theirs in other.given:
             first = max(int(mine.first), int(theirs.first))
             last = min(int(mine.last), int(theirs.last))
             if mine.family == theirs.family and first <= last:

@@ -44,6 +44,12 @@ class Reason(enum.Enum):
     WAITING_FOR_ROUTER = "WaitingForRouter"
     PUBLISHED = "Published"
     NO_SUBDOMAIN = "NoSubdomain"
+    NAMES_DECLINED = "NamesDeclined"
+    HOSTNAME_TAKEN = "HostnameTaken"
+    HOSTNAME_MALFORMED = "HostnameMalformed"
+    HOSTNAME_NOT_IN_ZONE = "HostnameNotInZone"
+    HOSTNAME_NOT_ALLOWED = "HostnameNotAllowed"
+    NAME_SETTING_MALFORMED = "NameSettingMalformed"
     DRAINING = "Draining"
     WITHDRAWN = "Withdrawn"
     NO_SUCH_SERVICE = "NoSuchService"
@@ -97,6 +103,13 @@ MEANING: dict[Reason, str] = {
     Reason.WAITING_FOR_ROUTER: "the Fabric's router has not acknowledged yet",
     Reason.PUBLISHED: "the DNS server answers the name",
     Reason.NO_SUBDOMAIN: "nameservice.subdomains is empty, so Services get no name",
+    Reason.NAMES_DECLINED: "the Service is to have no name: annotation lbctl.io/dns, or optIn",
+    Reason.HOSTNAME_TAKEN: "an older Service has the host name; ask for another, or wait until it "
+    "goes",
+    Reason.HOSTNAME_MALFORMED: "a host name asked for is none; correct the annotation named",
+    Reason.HOSTNAME_NOT_IN_ZONE: "a host name asked for lies in no zone of nameservice.subdomains",
+    Reason.HOSTNAME_NOT_ALLOWED: "the namespace may not have that name; see nameservice.suffixes",
+    Reason.NAME_SETTING_MALFORMED: "an annotation about names can't be followed; correct it",
     Reason.DRAINING: "the Service is going: its name is gone, its traffic goes on for the TTL",
     Reason.WITHDRAWN: "the Service is gone: waiting until every agent has removed it",
     Reason.NO_SUCH_SERVICE: "there is no such Service; check namespace and name",
@@ -119,6 +132,7 @@ QUIET = frozenset(
         Reason.NO_FABRIC,
         Reason.PUBLISHED,
         Reason.NO_SUBDOMAIN,
+        Reason.NAMES_DECLINED,
     }
 )
 """Conditions say these without an event: they come and go with scaling, or hold for everybody."""

@@ -77,6 +77,10 @@ class NamePublication:
     """Without a trailing dot."""
     ttl_s: int
     published: bool
+    no_data: bool = False
+    """While it is not published: the name exists, and has no address."""
+    taken_by: str = ""
+    """`<namespace>/<name>` of the Service that has the name; empty: this one has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,16 +150,26 @@ def render_virtual_service(virtual_service: VirtualService) -> dict[str, Any]:
             "sourceRanges": list(policy.source_ranges),
             "algorithm": policy.algorithm,
         },
-        "names": [
-            {"host": name.host, "ttlSeconds": name.ttl_s, "published": name.published}
-            for name in virtual_service.names
-        ],
+        "names": [_render_name(name) for name in virtual_service.names],
     }
     if virtual_service.drain_start:
         spec["drainStart"] = virtual_service.drain_start
     if virtual_service.empty_since:
         spec["emptySince"] = virtual_service.empty_since
     return spec
+
+
+def _render_name(name: NamePublication) -> dict[str, Any]:
+    rendered: dict[str, Any] = {
+        "host": name.host,
+        "ttlSeconds": name.ttl_s,
+        "published": name.published,
+    }
+    if name.no_data:
+        rendered["noData"] = True
+    if name.taken_by:
+        rendered["takenBy"] = name.taken_by
+    return rendered
 
 
 def _render_vip(vip: Vip) -> dict[str, Any]:
@@ -188,7 +202,13 @@ def parse_virtual_service(obj: Mapping[str, Any]) -> VirtualService:
         ),
         policy=_parse_policy(spec.get("policy", {})),
         names=tuple(
-            NamePublication(name["host"], name["ttlSeconds"], name["published"])
+            NamePublication(
+                name["host"],
+                name["ttlSeconds"],
+                name["published"],
+                name.get("noData", False),
+                name.get("takenBy", ""),
+            )
             for name in spec.get("names", ())
         ),
         drain_start=spec.get("drainStart", ""),

@@ -28,9 +28,10 @@ def later_serial(serial: int, now_s: int) -> int:
 
 
 def parts(decision: Json) -> Json:
-    """Return what names are made from, of an L4VirtualService; empty where it publishes none."""
+    """Return what names are made from, of an L4VirtualService; empty where DNS knows none."""
     spec = decision.get("spec") or {}
-    names = [name for name in spec.get("names") or () if name.get("published")]
+    known = ("published", "noData")
+    names = [name for name in spec.get("names") or () if any(map(name.get, known))]
     if not names or spec.get("phase") == WITHDRAWN:
         return {}
     meta = decision["metadata"]

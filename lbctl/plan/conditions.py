@@ -5,7 +5,7 @@ import dataclasses
 from lbctl.model.reasons import MEANING, Condition, ConditionType, Reason, Refused
 from lbctl.model.virtual_service import Address, Phase, Vip, VirtualService
 from lbctl.plan import readiness, terms, vips
-from lbctl.plan.decision import is_published
+from lbctl.plan.hostnames import WantedNames, wanted_names
 from lbctl.plan.steps import DecisionStatus
 from lbctl.plan.view import ObservedDecision, View
 from lbctl.translate.endpoints import Endpoint, usable
@@ -42,17 +42,38 @@ def _address_condition(view: View, service: ServiceFacts) -> Condition:
     return Condition(kind, True, Reason.ALLOCATED, held)
 
 
-def name_condition(decision: VirtualService, found: readiness.Readiness) -> Condition:
-    """Return whether DNS answers the Service's name."""
+def name_condition(
+    view: View, service: ServiceFacts, decision: VirtualService, found: readiness.Readiness
+) -> Condition:
+    """Return whether DNS answers every name that the Service is to have, and which it answers."""
     kind = ConditionType.NAME_REGISTERED
+    asked = wanted_names(view.naming, service, view.namespace_labels)
+    told = name_faults(asked, decision)
+    answered = ", ".join(name.host for name in decision.names if name.published)
+    if told:
+        listed = "; ".join(fault.detail for fault in told)
+        stays = f"; answered: {answered}" if answered else ""
+        return Condition(kind, False, told[0].reason, f"{listed}{stays}")
     if not decision.names:
-        return Condition(kind, False, Reason.NO_SUBDOMAIN, MEANING[Reason.NO_SUBDOMAIN])
+        reason = Reason.NAMES_DECLINED if asked.declined else Reason.NO_SUBDOMAIN
+        return Condition(kind, False, reason, MEANING[reason])
+    if answered:
+        return Condition(kind, True, Reason.PUBLISHED, answered)
     hosts = ", ".join(name.host for name in decision.names)
-    if is_published(decision):
-        return Condition(kind, True, Reason.PUBLISHED, hosts)
     empty = found.dataplane in readiness.EMPTY
     reason = found.dataplane if empty else Reason.NO_ENDPOINTS
-    return Condition(kind, False, reason, f"{hosts}: {MEANING[reason]}")
+    kept = ", the name stays without an address" if decision.names[0].no_data else ""
+    return Condition(kind, False, reason, f"{hosts}: {MEANING[reason]}{kept}")
+
+
+def name_faults(asked: WantedNames, decision: VirtualService) -> tuple[Refused, ...]:
+    """Return what is the matter with single names: first those that others have."""
+    taken = (
+        Refused(Reason.HOSTNAME_TAKEN, f"{name.host} belongs to Service {name.taken_by}")
+        for name in decision.names
+        if name.taken_by
+    )
+    return (*taken, *asked.refused)
 
 
 def decision_status(
@@ -70,7 +91,7 @@ def decision_status(
         spec_version=decision.spec_version,
         generation=decision.generation,
         vip=",".join(str(vip.address) for vip in vips.current(wanted)),
-        host=",".join(name.host for name in wanted.names),
+        host=_hosts_of(wanted),
     )
 
 
@@ -94,7 +115,7 @@ def leaving_status(decision: ObservedDecision) -> DecisionStatus:
         spec_version=decision.spec_version,
         generation=decision.generation,
         vip=",".join(str(vip.address) for vip in vips.current(decision.virtual_service)),
-        host=",".join(name.host for name in decision.virtual_service.names),
+        host=_hosts_of(decision.virtual_service),
     )
 
 
@@ -105,6 +126,11 @@ def ingress_of(decision: VirtualService, service: ServiceFacts) -> tuple[Address
         return service.families.index(vip.address.version)
 
     return tuple(vip.address for vip in sorted(vips.current(decision), key=rank))
+
+
+def _hosts_of(decision: VirtualService) -> str:
+    """Return the names of a decision that no other one has."""
+    return ",".join(name.host for name in decision.names if not name.taken_by)
 
 
 def _members(view: View, decision: ObservedDecision) -> tuple[int, int]:

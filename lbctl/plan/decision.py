@@ -4,6 +4,7 @@ import dataclasses
 import datetime
 
 from lbctl.model import names
+from lbctl.model.hostnames import AtZero
 from lbctl.model.virtual_service import (
     Listener,
     NamePublication,
@@ -12,6 +13,7 @@ from lbctl.model.virtual_service import (
     VirtualService,
 )
 from lbctl.plan import terms, times, vips
+from lbctl.plan.hostnames import WantedNames, wanted_names
 from lbctl.plan.view import View
 from lbctl.translate.endpoints import usable
 from lbctl.translate.service import ServiceFacts
@@ -20,7 +22,8 @@ from lbctl.translate.service import ServiceFacts
 def desired_decision(view: View, service: ServiceFacts, now: datetime.datetime) -> VirtualService:
     """Return what the L4VirtualService of a Service that is ours should say."""
     name = _name(view, service)
-    empty_since = _empty_since(view, now)
+    asked = wanted_names(view.naming, service, view.namespace_labels)
+    empty_since = _empty_since(view, asked, now)
     return VirtualService(
         service=ServiceRef(service.namespace, service.name, service.uid),
         name=name,
@@ -38,7 +41,7 @@ def desired_decision(view: View, service: ServiceFacts, now: datetime.datetime) 
         policy=dataclasses.replace(
             service.policy, external_traffic_policy=terms.traffic_policy(view, service)
         ),
-        names=_names(view, service, empty_since, now),
+        names=_publications(view, asked, empty_since, now),
         empty_since=empty_since,
     )
 
@@ -64,12 +67,14 @@ def _name(view: View, service: ServiceFacts) -> str:
     )
 
 
-def _empty_since(view: View, now: datetime.datetime) -> str:
+def _empty_since(view: View, names: WantedNames, now: datetime.datetime) -> str:
     """Return since when there are endpoints but none usable; the start is kept in the decision.
 
     Only a published name has a grace to lose.
     """
     if not view.endpoints or usable(view.endpoints) or view.decision is None:
+        return ""
+    if names.at_zero is AtZero.KEEP:
         return ""
     before = view.decision.virtual_service
     if before.empty_since:
@@ -77,15 +82,17 @@ def _empty_since(view: View, now: datetime.datetime) -> str:
     return times.render(now) if is_published(before) else ""
 
 
-def _names(
-    view: View, service: ServiceFacts, empty_since: str, now: datetime.datetime
+def _publications(
+    view: View, names: WantedNames, empty_since: str, now: datetime.datetime
 ) -> tuple[NamePublication, ...]:
-    naming = view.naming
-    if not naming.subdomain:
-        return ()
-    host = names.host_name(service.namespace, service.name, naming.subdomain, flat=naming.flat)
-    published = bool(usable(view.endpoints))
+    answered = names.at_zero is AtZero.KEEP or bool(usable(view.endpoints))
     if empty_since:
         age = now - times.parse(empty_since)
-        published = age < datetime.timedelta(seconds=naming.empty_grace_s)
-    return (NamePublication(host, naming.ttl_s, published),)
+        answered = age < datetime.timedelta(seconds=view.naming.empty_grace_s)
+    found = []
+    for host in names.hosts:
+        taken_by = view.rivals.get(host, "")
+        no_data = names.at_zero is AtZero.NODATA and not answered and not taken_by
+        published = answered and not taken_by
+        found.append(NamePublication(host, names.ttl_s, published, no_data, taken_by))
+    return tuple(found)

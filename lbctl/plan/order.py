@@ -17,7 +17,6 @@ from lbctl.model.allocation import Allocation
 from lbctl.model.reasons import Condition, Refused
 from lbctl.model.virtual_service import (
     Address,
-    NamePublication,
     Phase,
     VirtualService,
 )
@@ -179,7 +178,7 @@ def _conditions(
     return (
         conditions.address_condition(view, service),
         *readiness.dataplane_conditions(view, service, found),
-        conditions.name_condition(wanted, found),
+        conditions.name_condition(view, service, wanted, found),
     )
 
 
@@ -299,7 +298,7 @@ def _rephase(found: ObservedDecision, phase: Phase, drain_start: str) -> Plan:
         drain_start=drain_start,
         empty_since="",
         names=tuple(
-            NamePublication(name.host, name.ttl_s, published=False)
+            dataclasses.replace(name, published=False, no_data=False)
             for name in found.virtual_service.names
         ),
     )

@@ -34,7 +34,7 @@ def birth_records(decision: VirtualService, context: Context) -> tuple[str, ...]
 
 
 def _virtual_service(decision: VirtualService, context: Context) -> dict[str, object]:
-    hosts = [name.host for name in decision.names]
+    hosts = [name.host for name in decision.names if not name.taken_by]
     return {
         "Name": decision.name,
         "Tenant": context.tenant,

@@ -7,6 +7,7 @@ from lbctl.ipam.allocator import Grant
 from lbctl.model.allocation import Allocation
 from lbctl.model.reasons import Refused
 from lbctl.model.virtual_service import Address, VirtualService
+from lbctl.plan.hostnames import Naming
 from lbctl.plan.steps import DecisionStatus
 from lbctl.translate.endpoints import Endpoint
 from lbctl.translate.service import ServiceFacts
@@ -23,19 +24,6 @@ class ObservedDecision:
     generation: int
     spec_version: int
     status: DecisionStatus | None
-
-
-@dataclass(frozen=True, slots=True)
-class Naming:
-    """What names are made of, from the settings."""
-
-    cluster: str
-    subdomain: str
-    """Empty: Services get no name."""
-    ttl_s: int
-    empty_grace_s: float
-    flat: bool = False
-    """Names have one label before the subdomain."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,5 +58,8 @@ class View:
     """Addresses that it holds and that are not what it asks for now."""
     reserved: tuple[Allocation, ...] = ()
     """Addresses that nobody holds and that are kept for this namespace and name."""
+    namespace_labels: Mapping[str, str] = field(default_factory=dict)
+    rivals: Mapping[str, str] = field(default_factory=dict)
+    """Who has a name that the Service asks for, as `<namespace>/<name>`; its own are not there."""
     reuse_delays: Mapping[str, int] = field(default_factory=dict)
     """Seconds for which a pool keeps what was given back, by pool; a missing one: 0."""

@@ -27,6 +27,9 @@ def accept(old: Settings, new: Settings) -> tuple[Settings, tuple[str, ...]]:
     if nameservice.workers != old.nameservice.workers:
         kept.append("nameservice.workers")
         nameservice = nameservice.model_copy(update={"workers": old.nameservice.workers})
+    if nameservice.rate_limit != old.nameservice.rate_limit:
+        kept.append("nameservice.rateLimit")
+        nameservice = nameservice.model_copy(update={"rate_limit": old.nameservice.rate_limit})
     if lease != old.lease:
         kept.append("lease")
         lease = old.lease

@@ -82,8 +82,37 @@ SHARING_NAMESPACES = Annotation(
     "say so.",
     example="blue,green",
 )
+HOSTNAMES = Annotation(
+    own="lbctl.io/hostname",
+    aliases=("external-dns.alpha.kubernetes.io/hostname",),
+    field="",
+    meaning="Host names besides `<service>.<namespace>.<subdomain>`; the first label may be `*`.",
+    example="www.lb.example,*.apps.lb.example",
+)
+DNS = Annotation(
+    own="lbctl.io/dns",
+    aliases=(),
+    field="",
+    meaning="`false`: the Service gets no name at all; `true`: also where `nameservice.optIn` is "
+    "set.",
+    example="false",
+)
+TTL = Annotation(
+    own="lbctl.io/ttl",
+    aliases=("external-dns.alpha.kubernetes.io/ttl",),
+    field="",
+    meaning="How long resolvers may keep its names: seconds, or a duration such as `1m30s`.",
+    example="60",
+)
+AT_ZERO = Annotation(
+    own="lbctl.io/dns-at-zero",
+    aliases=(),
+    field="",
+    meaning="What DNS answers while no endpoint is usable: `nxdomain`, `nodata` or `keep`.",
+    example="keep",
+)
 
-ALL = (ADDRESSES, POOL, SHARING_KEY, SHARING_NAMESPACES)
+ALL = (ADDRESSES, POOL, SHARING_KEY, SHARING_NAMESPACES, HOSTNAMES, DNS, TTL, AT_ZERO)
 """In the order of the docs."""
 
 SOURCE_RANGES = "service.beta.kubernetes.io/load-balancer-source-ranges"

@@ -17,7 +17,8 @@ from lbctl.model.pool import (
 )
 from lbctl.model.reasons import Reason, Refused
 from lbctl.model.selector import Requirement, Selector
-from lbctl.settings import AddressPoolSettings, LabelSelector
+from lbctl.settings import AddressPoolSettings
+from lbctl.settings_parts import LabelSelector
 
 FROM_LABEL = "lbctl.io/from"
 """On AddressPool objects that mirror a pool of the settings; they are no source."""
@@ -125,8 +126,8 @@ def _pool(entry: AddressPoolSettings, priority: int, name: str = "") -> AddressP
         reuse_delay_s=entry.reuse_delay_seconds,
         fence=Fence(
             frozenset(serves.namespaces),
-            tuple(_selector(found) for found in serves.namespace_selectors),
-            tuple(_selector(found) for found in serves.service_selectors),
+            tuple(selector_of(found) for found in serves.namespace_selectors),
+            tuple(selector_of(found) for found in serves.service_selectors),
             serves.exclusive,
         ),
         external=bool(entry.external.url),
@@ -142,7 +143,8 @@ def _ranges(
         raise ValueError(f"{field}: {error}") from error
 
 
-def _selector(found: LabelSelector) -> Selector:
+def selector_of(found: LabelSelector) -> Selector:
+    """Return a label selector as it is written in settings and objects."""
     equal = tuple(
         Requirement(key, "In", frozenset({value})) for key, value in found.match_labels.items()
     )

@@ -11,7 +11,7 @@ from typing import Any
 from lbctl.model.reasons import ConditionType, Reason, Refused
 from lbctl.model.sharing import Sharing
 from lbctl.model.virtual_service import Address, Policy
-from lbctl.translate import annotations, source_ranges, wishes
+from lbctl.translate import annotations, hostnames, source_ranges, wishes
 
 FINALIZER = "service.kubernetes.io/load-balancer-cleanup"
 CARRIED = frozenset({"TCP", "UDP"})
@@ -93,6 +93,7 @@ class ServiceFacts:
     pool_wanted: str
     """Pool asked for; empty: any."""
     sharing: Sharing | None
+    names: hostnames.NameWishes
     ingress: tuple[Address, ...]
     shown_port_errors: tuple[PortError, ...]
     """What the status says about ports now; empty: nothing."""
@@ -165,6 +166,7 @@ def translate_service(
         wanted=wished.addresses,
         pool_wanted=wished.pool,
         sharing=wished.sharing,
+        names=hostnames.read_names(notes),
         ingress=tuple(_addresses(balancer)),
         shown_port_errors=_port_errors(balancer),
         conditions=tuple(_conditions(status)),

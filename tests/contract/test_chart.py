@@ -47,6 +47,7 @@ SAMPLES: dict[tuple[str, ...], object] = {
     ("ControllerSettings", "vrfName"): "blue",
     ("nameservice", "subdomains"): ["lb.example.net"],
     ("nameservice", "nsAddresses"): ["192.0.2.53"],
+    ("nameservice", "rateLimit", "exempt"): ["192.0.2.0/24"],
     ("nameservice", "soa", "mname"): "ns.example.com",
     ("nameservice", "soa", "rname"): "dns.example.com",
     ("lease", "name"): "other",

@@ -107,7 +107,7 @@ def test_a_served_service_is_in_every_list(real_api: Path, name: str, tmp_path: 
             for kind in ("vs", "members", "vips", "records"):
                 code, text = await at.lbctl("get", kind, f"default/{name}", "-o", "json")
                 assert code == 0, text
-                (item,) = json.loads(text)["items"]
+                item = json.loads(text)["items"][0]
                 assert kind == "members" or vip in json.dumps(item)
             code, text = await at.lbctl("explain", name)
             assert (code, "NoAgent" in text) == (1, True)

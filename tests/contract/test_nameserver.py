@@ -212,7 +212,7 @@ def test_sighup_reads_the_file_again_and_a_broken_one_changes_nothing(tmp_path: 
         until(lambda: server.short("kuard.default.lb.example") == ["192.0.2.77"])
         path.write_text("no zone\n")
         server.process.send_signal(signal.SIGHUP)
-        until(lambda: "zones stay as they were" in server.log())
+        until(lambda: "the zone stays as it was" in server.log())
         assert server.short("kuard.default.lb.example") == ["192.0.2.77"]
 
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
+import dns_messages
 import nameserver_builders as nb
 from nameserver_process import Server, configuration, serving, until
 
@@ -74,6 +75,40 @@ def test_a_decision_is_answered_and_its_end_denied(tmp_path: Path) -> None:
                 denied,
             )
             assert serial(server) >= first + 2
+
+    run(scenario)
+
+
+def test_25_scaling_to_zero_denies_with_the_short_ttl_and_back_answers_as_the_serial_grows(
+    tmp_path: Path,
+) -> None:
+    def asked(server: Server) -> dns_messages.Message:
+        reply = server.udp(nb.query(KUARD))
+        assert reply is not None
+        return dns_messages.read(reply)
+
+    async def scenario(api: nb.NamesApi) -> None:
+        await api.put(nb.decision("kuard", "198.18.0.1"))
+        running = Running(tmp_path, api)
+        configure(tmp_path, {"subdomains": ["lb.example"], "soa": {"negativeTtl": 5}})
+        async with running as server:
+            await becomes(server, ["198.18.0.1"])
+            serials = [serial(server)]
+            await api.put(nb.decision("kuard", "198.18.0.1", published=False))
+            await has_rcode(server, "NXDOMAIN")
+            (soa,) = (await asyncio.to_thread(asked, server)).authority
+            assert (soa.owner, soa.rtype, soa.ttl_s) == (
+                "lb.example.",
+                dns_messages.TYPES["SOA"],
+                5,
+            )
+            serials.append(serial(server))
+            await api.put(nb.decision("kuard", "198.18.0.1"))
+            await has_rcode(server, "NOERROR")
+            answer = (await asyncio.to_thread(asked, server)).shown("answer")
+            assert answer == [f"{KUARD}. 5 A 198.18.0.1"]
+            serials.append(serial(server))
+            assert sorted(set(serials)) == serials
 
     run(scenario)
 

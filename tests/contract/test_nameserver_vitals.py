@@ -1,8 +1,10 @@
 """Health checks and metrics of the running DNS server, workers and all."""
 
 import asyncio
+import contextlib
 import os
 import signal
+import socket
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
@@ -11,16 +13,17 @@ import event_loops
 import metrics_reader
 import nameserver_builders as nb
 from lbctl_dns.server import TIMED
-from nameserver_process import Server, configuration, free_port, serving
+from nameserver_process import Server, configuration, free_port, serving, until
 
 KUARD = "kuard.default.lb.example"
 QUERIES = "lbctl_dns_queries_total"
 AGE = "lbctl_dns_data_age_seconds"
+LIMITED = "lbctl_dns_rate_limited_total"
 
 Scenario = Callable[[nb.NamesApi, Server, int], Coroutine[Any, Any, None]]
 
 
-def run(folder: Path, scenario: Scenario, *, reachable: bool = True) -> None:
+def run(folder: Path, scenario: Scenario, *, reachable: bool = True, **further: object) -> None:
     """Run a scenario with an API server, a DNS server and the port of its endpoint."""
 
     async def body() -> None:
@@ -29,7 +32,8 @@ def run(folder: Path, scenario: Scenario, *, reachable: bool = True) -> None:
         if not reachable:
             await api.stop()
         port = free_port()
-        started = serving(*configuration(folder, api.port, metrics={"port": port}))
+        settings = {"metrics": {"port": port}, **further}
+        started = serving(*configuration(folder, api.port, **settings))
         server = await asyncio.to_thread(started.__enter__)
         try:
             await scenario(api, server, port)
@@ -162,3 +166,35 @@ def test_a_server_of_zone_files_is_ready_and_has_no_age(tmp_path: Path) -> None:
 
     with serving("--config", str(settings), "--zone", f"lb.example={path}"):
         event_loops.run(body())
+
+
+def test_a_flood_gets_a_bounded_number_of_replies_and_tcp_all_of_them(tmp_path: Path) -> None:
+    query, count = nb.query(KUARD), 60
+    limits = {"responsesPerSecond": 5, "slip": 3}
+
+    def flooded(server: Server) -> list[bytes]:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+            sock.connect(("127.0.0.1", server.port))
+            for _ in range(count):
+                sock.send(query)
+            sock.settimeout(0.5)
+            found = []
+            with contextlib.suppress(TimeoutError):
+                while True:
+                    found.append(sock.recv(512))
+            return found
+
+    async def scenario(api: nb.NamesApi, server: Server, port: int) -> None:
+        await api.put(nb.decision("kuard", "198.18.0.1"))
+        await asyncio.to_thread(until, lambda: server.tcp(query)[3] & 15 == 0)
+        replies = await asyncio.to_thread(flooded, server)
+        short = [reply for reply in replies if reply[2] & 2]
+        assert 5 <= len(replies) - len(short) < count / 2
+        for _ in range(count):
+            assert (await asyncio.to_thread(server.tcp, query))[2:4] == b"\x84\0"
+        shown = await metrics_reader.scrape(port)
+        assert shown.value(LIMITED, action="truncated") >= len(short) > 0
+        assert shown.value(LIMITED, action="dropped") >= count - len(replies) > 0
+
+    zones = {"subdomains": ["lb.example"], "rateLimit": limits}
+    run(tmp_path, scenario, nameservice=zones)

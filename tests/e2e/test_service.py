@@ -39,6 +39,24 @@ def test_dig_answers_both_families_with_the_short_ttl(kuard):
     assert re.search(rf"^{kuard.host}\.\s+5\s+IN\s+AAAA\s+{v6}$", said, re.M)
 
 
+def test_dig_finds_names_asked_for_ports_and_addresses(kuard):
+    v4, v6 = kuard.addresses()
+    hosts = "lbctl.io/hostname=www.lb.lab.test,*.walk.lb.lab.test"
+    kuard.kubectl("annotate", "service", "kuard", hosts)
+    try:
+        eventually(lambda: v4 in dig("+short", "www.lb.lab.test"), 5, "the name is there")
+        assert dig("+short", "any.walk.lb.lab.test", "AAAA").split() == [v6]
+        found = dig(f"_http._tcp.{kuard.host}", "SRV")
+        assert f"0 0 8080 {kuard.host}." in found
+        assert re.search(rf"^{kuard.host}\.\s+5\s+IN\s+A\s+{v4}$", found, re.M)
+        for address in (v4, v6):
+            assert dig("+short", "-x", address).split() == ["www.lb.lab.test."]
+    finally:
+        kuard.kubectl("annotate", "service", "kuard", "lbctl.io/hostname-")
+    eventually(lambda: "NXDOMAIN" in dig("www.lb.lab.test"), 5, "the name is gone")
+    assert dig("+short", "-x", v4).split() == [f"{kuard.host}."]
+
+
 @pytest.mark.parametrize(("flag", "own"), [("-4", "172.30.242.10"), ("-6", "2001:db8:c::10")])
 def test_a_pod_sees_the_clients_own_address(kuard, flag, own):
     said = client("curl", "-sS", "-m", "5", flag, url(kuard.host))

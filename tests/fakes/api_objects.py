@@ -125,7 +125,7 @@ class Objects:
             raise Refusal(409, "AlreadyExists", message)
         if rules.status:
             obj.pop("status", None)
-        meta |= {"uid": f"uid-{next(self._uids)}", "creationTimestamp": "2026-11-21T12:00:00Z"}
+        meta |= {"uid": f"uid-{next(self._uids):05}", "creationTimestamp": "2026-11-21T12:00:00Z"}
         if namespace:
             meta["namespace"] = namespace
         if rules.generation:

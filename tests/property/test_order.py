@@ -6,7 +6,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 import builders
 from lbctl.model.virtual_service import Phase, VipRole
 from lbctl.translate.service import FINALIZER
-from world import ASKING, SHARING, World
+from world import ASKING, HOSTS, SHARING, World
 
 NAMES = st.sampled_from(["kuard", "nginx", "redis"])
 FAMILIES = st.sampled_from([("IPv4",), ("IPv6",), ("IPv4", "IPv6")])
@@ -64,6 +64,10 @@ class Cluster(RuleBasedStateMachine):
     def share(self, name: str, key: str) -> None:
         self.world.change(name, {}, {SHARING: key})
 
+    @rule(name=NAMES, hosts=st.sampled_from(["", "www.lb.example", "b.lb.example,www.lb.example"]))
+    def ask_for_names(self, name: str, hosts: str) -> None:
+        self.world.change(name, {}, {HOSTS: hosts})
+
     @rule(name=NAMES, port=PORTS)
     def move_port(self, name: str, port: int) -> None:
         self.world.change(name, {"ports": [{"port": port, "protocol": "TCP"}]})
@@ -83,6 +87,8 @@ class Cluster(RuleBasedStateMachine):
         for name, port in (("kuard", 80), ("nginx", 443), ("redis", 80))[:count]:
             self.world.create(name, port=port, key=key)
             self.world.scale(name, 2)
+        # Names are disputed only where one has been given.
+        self.world.change("redis", {}, {HOSTS: "www.lb.example"})
         self.world.settle()
 
     @rule(name=NAMES, choice=st.integers(0, 5))
@@ -96,6 +102,7 @@ class Cluster(RuleBasedStateMachine):
             self.do_one(name, 0)
             self.what_clients_may_know_is_served()
             self.no_place_is_served_for_two_services()
+            self.no_name_is_answered_for_two_services()
             for index in range(3 if acknowledged else 0):
                 self.world.acknowledge(index)
 
@@ -128,6 +135,11 @@ class Cluster(RuleBasedStateMachine):
     @invariant()
     def no_place_is_served_for_two_services(self) -> None:
         assert all(len(keys) == 1 for keys in self.world.served().values())
+
+    @invariant()
+    def no_name_is_answered_for_two_services(self) -> None:
+        answered = [host for _, host in self.world.answered()]
+        assert len(answered) == len(set(answered))
 
     @invariant()
     def what_is_served_is_allocated(self) -> None:
@@ -196,6 +208,11 @@ class Cluster(RuleBasedStateMachine):
         assert len(held) == len(set(held))
         live = {obj["metadata"]["uid"] for obj in self.world.services.values()}
         assert {uid for uid, _ in held} <= live
+        register = self.world.register()
+        for key, found in self.world.decisions.items():
+            for name in found.virtual_service.names:
+                owner = register.owner(name.host)
+                assert name.taken_by == ("" if owner == key.replace(".", "/") else owner)
         for name, found in self.world.decisions.items():
             assert {vip.role for vip in found.virtual_service.vips} <= {VipRole.CURRENT}, name
 

@@ -36,7 +36,14 @@ POLICIES = st.builds(
     st.lists(st.ip_addresses(v=4).map(lambda address: f"{address}/32"), max_size=2).map(tuple),
     st.sampled_from(["maglev", "roundRobin"]),
 )
-NAMES = st.builds(NamePublication, LABEL, st.integers(0, 86400), st.booleans())
+NAMES = st.builds(
+    NamePublication,
+    LABEL,
+    st.integers(0, 86400),
+    st.booleans(),
+    st.booleans(),
+    st.sampled_from(["", "default/other"]),
+)
 VIRTUAL_SERVICES = st.builds(
     VirtualService,
     service=st.builds(ServiceRef, LABEL, LABEL, LABEL),

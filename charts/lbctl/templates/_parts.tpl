@@ -65,7 +65,7 @@ All others are taken over from the file. Takes (root, component).
 {{- $component := index . 1 }}
 {{- $read := dict "clusterName" $values.LbctlSettings.clusterName "lease" $values.lease }}
 {{- if eq $component "dns" }}
-{{- $read = dict "workers" $values.nameservice.workers }}
+{{- $read = pick $values.nameservice "workers" "rateLimit" }}
 {{- else if eq $component "agent" }}
 {{- $read = dict "agent" (pick $values.agent "backend" "bridge" "serviceInterface" "stateDir" "livenessSeconds") }}
 {{- end }}

@@ -4,18 +4,18 @@ from typing import Any
 import pytest
 
 import nameserver_builders as nb
-from lbctl_dns import decisions, names, zone
+from lbctl_dns import decisions, names, publications, zone
 
 
-def publications() -> decisions.Publications:
-    return decisions.Publications(zone.Authority([nb.own_zone()]))
+def made() -> publications.Publications:
+    return publications.Publications(zone.Authority([nb.own_zone()]))
 
 
-def told(found: decisions.Publications, obj: dict[str, Any]) -> zone.Change:
+def told(found: publications.Publications, obj: dict[str, Any]) -> zone.Change:
     return found.decided(obj["metadata"]["name"], decisions.parse(decisions.slim(obj)))
 
 
-def shown(found: decisions.Publications) -> dict[str, set[str]]:
+def shown(found: publications.Publications) -> dict[str, set[str]]:
     by_name: dict[str, set[str]] = {}
     for one in found.authority.contents():
         if one.rtype != zone.SOA:
@@ -41,7 +41,7 @@ KUARD = "kuard.default.lb.example."
 def test_names_have_the_current_addresses(
     vips: list[str | tuple[str, str]], answers: set[str]
 ) -> None:
-    found = publications()
+    found = made()
     told(found, nb.decision("kuard", *vips))
     assert shown(found) == {KUARD: answers}
 
@@ -59,20 +59,20 @@ def test_names_have_the_current_addresses(
     ],
 )
 def test_what_is_not_published_has_no_name(obj: dict[str, Any]) -> None:
-    found = publications()
+    found = made()
     told(found, nb.decision("kuard", "198.18.0.1"))
     assert told(found, obj).deletes == ((names.to_wire(KUARD), zone.A),)
     assert shown(found) == {}
 
 
 def test_a_draining_service_keeps_what_the_leader_still_publishes() -> None:
-    found = publications()
+    found = made()
     told(found, nb.decision("kuard", "198.18.0.1", phase="Draining"))
     assert shown(found) == {KUARD: {"198.18.0.1"}}
 
 
 def test_a_changed_status_changes_nothing() -> None:
-    found = publications()
+    found = made()
     told(found, nb.decision("kuard", "198.18.0.1"))
     obj = nb.decision("kuard", "198.18.0.1") | {"status": {"state": "Up"}}
     assert not told(found, obj)
@@ -104,12 +104,12 @@ def test_a_part_that_makes_no_sense_is_named_and_passed_over(
 
 def test_a_host_outside_of_our_zones_is_told() -> None:
     obj = nb.decision("kuard", "198.18.0.1", hosts=("kuard.elsewhere.example",))
-    told_of = decisions.outside(publications().authority, decisions.parse(obj))
+    told_of = publications.outside(made().authority, decisions.parse(obj))
     assert told_of == ("kuard.elsewhere.example.",)
 
 
 def test_an_object_deleted_while_live_is_doubt_and_its_names_stay() -> None:
-    found = publications()
+    found = made()
     told(found, nb.decision("kuard", "198.18.0.1"))
     assert not found.deleted("default.kuard")
     assert (found.held, shown(found)) == (("default.kuard",), {KUARD: {"198.18.0.1"}})
@@ -118,7 +118,7 @@ def test_an_object_deleted_while_live_is_doubt_and_its_names_stay() -> None:
 
 
 def test_a_withdrawn_object_may_go() -> None:
-    found = publications()
+    found = made()
     told(found, nb.decision("kuard", "198.18.0.1", phase="Withdrawn"))
     found.deleted("default.kuard")
     assert (found.held, shown(found)) == ((), {})
@@ -136,7 +136,7 @@ def test_a_withdrawn_object_may_go() -> None:
 def test_held_names_yield_to_whoever_has_the_address_or_the_name(
     other: dict[str, Any], stays: bool
 ) -> None:
-    found = publications()
+    found = made()
     told(found, nb.decision("kuard", "198.18.0.1", created="2026-01-01T00:00:00Z"))
     found.deleted("default.kuard")
     told(found, other)
@@ -145,7 +145,7 @@ def test_held_names_yield_to_whoever_has_the_address_or_the_name(
 
 
 def test_an_address_shared_all_along_does_not_make_names_yield() -> None:
-    found = publications()
+    found = made()
     told(found, nb.decision("kuard", "198.18.0.1"))
     told(found, nb.decision("other", "198.18.0.1"))
     found.deleted("default.kuard")
@@ -154,7 +154,7 @@ def test_an_address_shared_all_along_does_not_make_names_yield() -> None:
 
 
 def test_who_begins_to_share_an_address_leaves_held_names_alone() -> None:
-    found = publications()
+    found = made()
     told(found, nb.decision("kuard", "198.18.0.1", grant="ip-1"))
     found.deleted("default.kuard")
     told(found, nb.decision("other", "198.18.0.1", grant="ip-1"))
@@ -164,7 +164,7 @@ def test_who_begins_to_share_an_address_leaves_held_names_alone() -> None:
 
 
 def test_held_names_can_be_let_go_and_only_those() -> None:
-    found = publications()
+    found = made()
     told(found, nb.decision("kuard", "198.18.0.1"))
     assert not found.let_go("default.kuard")
     found.deleted("default.kuard")

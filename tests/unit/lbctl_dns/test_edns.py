@@ -94,3 +94,22 @@ def test_a_cookie_carries_the_time_of_its_tick() -> None:
     responder.clerk.tick(0x01020304)
     reply = ask(block(options=b"\0\x0a\0\x08clientck"), responder)
     assert reply[-12:-8] == b"\1\2\3\4"
+
+
+def test_a_remembered_cookie_is_one_clients_and_one_seconds() -> None:
+    clerk = edns.Clerk(SECRET)
+    lone = block(options=b"\0\x0a\0\x08clientck")
+    given = {}
+    for now_s, client in ((1, "192.0.2.1"), (1, "192.0.2.2"), (2, "192.0.2.1")):
+        clerk.tick(now_s)
+        first, again = clerk.opt(lone, client), clerk.opt(lone, client)
+        assert first == again
+        given[now_s, client] = first
+    assert len(set(given.values())) == 3
+
+
+def test_cookies_of_many_clients_are_forgotten_rather_than_kept() -> None:
+    clerk = edns.Clerk(SECRET)
+    lone = block(options=b"\0\x0a\0\x08clientck")
+    answers = {clerk.opt(lone, f"192.0.2.{number}") for number in range(5000)}
+    assert len(answers) == 5000

@@ -44,3 +44,25 @@ def test_encoding_a_set_loses_nothing() -> None:
     found, _ = records.parse_zone(SOA + '@ IN NS ns1\nx 5 IN TXT "a b"\n', "lb.example")
     for one in found.fixed:
         assert table.decode(table.encode(one)) == one
+
+
+def test_relative_names_and_the_origin_are_written_in_full_in_every_type() -> None:
+    text = (
+        "@ 5 IN NS @\n_h._tcp IN SRV 1 2 80 kuard\nm IN MX 10 @\np IN PTR a.b\nc IN CNAME @\n"
+        "far IN SRV 0 0 80 there.example.org.\n$ORIGIN sub.lb.example.\nx IN SRV 0 0 80 y\n"
+    )
+    found, _ = records.parse_zone(SOA + text, "lb.example")
+    shown = {
+        names.to_text(one.name).removesuffix(".lb.example."): one.rdatas[0] for one in found.fixed
+    }
+    origin = names.to_wire("lb.example")
+    srv = bytes((0, 0, 0, 0, 0, 80))
+    assert shown == {
+        "lb.example.": origin,
+        "_h._tcp": bytes((0, 1, 0, 2, 0, 80)) + names.to_wire("kuard.lb.example"),
+        "m": b"\0\x0a" + origin,
+        "p": names.to_wire("a.b.lb.example"),
+        "c": origin,
+        "far": srv + names.to_wire("there.example.org"),
+        "x.sub": srv + names.to_wire("y.sub.lb.example"),
+    }

@@ -57,6 +57,48 @@ def test_a_connection_that_asks_nothing_is_closed_even_when_bytes_drip_in(drip: 
     asyncio.run(scenario())
 
 
+def test_a_query_that_never_ends_is_cut_off_however_it_drips() -> None:
+    async def scenario() -> None:
+        async with listening(server.Limits(idle_s=0.2)) as port, asyncio.timeout(SAFETY_S):
+            reader, writer, _ = await ask(port)
+            ended = asyncio.ensure_future(is_closed(reader))
+            while not ended.done():  # a message of 65,535 bytes that comes a byte at a time
+                writer.write(b"\xff")
+                await asyncio.wait([ended], timeout=0.05)
+            assert ended.result()
+            writer.close()
+
+    asyncio.run(scenario())
+
+
+def test_a_slow_client_keeps_nobody_waiting() -> None:
+    async def scenario() -> None:
+        async with listening(server.Limits()) as port, asyncio.timeout(SAFETY_S):
+            _, slow, _ = await ask(port)
+            slow.write(b"\0")
+            asked = [await ask(port) for _ in range(5)]
+            assert all(reply for _, _, reply in asked)
+            for _, writer, _ in asked:
+                writer.close()
+            slow.close()
+
+    asyncio.run(scenario())
+
+
+def test_half_a_query_before_the_end_is_not_answered() -> None:
+    async def scenario() -> None:
+        async with listening(server.Limits()) as port, asyncio.timeout(SAFETY_S):
+            reader, writer, _ = await ask(port)
+            query = nb.query(HOST)
+            writer.write(len(query).to_bytes(2) + query + len(query).to_bytes(2) + query[:5])
+            writer.write_eof()
+            replies = await reader.read()
+            assert int.from_bytes(replies[:2]) == len(replies) - 2
+            writer.close()
+
+    asyncio.run(scenario())
+
+
 def test_one_client_may_have_only_so_many_connections() -> None:
     async def scenario() -> None:
         async with listening(server.Limits(per_client=2)) as port, asyncio.timeout(SAFETY_S):

@@ -26,6 +26,10 @@ RECORDS = (
     named("www.lb.example", zone.CNAME, KUARD),
     named("away.lb.example", zone.CNAME, names.to_wire("www.example.org")),
     named("dead.lb.example", zone.CNAME, names.to_wire("gone.lb.example")),
+    *(
+        named(f"a-{n}.lb.example", zone.CNAME, names.to_wire(f"a-{n + 1}.lb.example"))
+        for n in range(10)
+    ),
     named("loop.lb.example", zone.CNAME, names.to_wire("loop.lb.example")),
     named("sub.lb.example", zone.NS, names.to_wire("ns.sub.lb.example")),
     *nb.sets("ns.sub.lb.example", "192.0.2.54"),
@@ -68,7 +72,8 @@ def shown(records: list[dnslib.RR]) -> list[str]:
         ("www.lb.example", 666, "NOERROR", ["CNAME"], ["SOA"]),
         ("away.lb.example", zone.A, "NOERROR", ["CNAME"], []),
         ("dead.lb.example", zone.A, "NXDOMAIN", ["CNAME"], ["SOA"]),
-        ("loop.lb.example", zone.A, "NOERROR", ["CNAME"] * 8, []),
+        ("loop.lb.example", zone.A, "NOERROR", ["CNAME"], []),
+        ("a-0.lb.example", zone.A, "NOERROR", ["CNAME"] * 8, []),
         ("kuard.default.lb.example", zone.ANY, "NOERROR", ["A"], []),
         ("sub.lb.example", zone.DS, "NOERROR", [], ["SOA"]),
     ],

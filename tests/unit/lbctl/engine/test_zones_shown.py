@@ -51,7 +51,21 @@ def test_what_publishes_nothing_raises_no_serial(play: Play) -> None:
             await bed.create(name)
             await served(bed, name)
         await event_loops.turns(200)
-        assert len([entry for entry in bed.fake.objects.writes if "zones" in entry]) == 1
+        written = [entry for entry in bed.fake.objects.writes if "zones" in entry]
+        assert len(written) == len(bed.all(resources.ZONES))
+
+    play(body)
+
+
+def test_the_addresses_of_pools_have_zones(play: Play) -> None:
+    async def body(bed: Bed) -> None:
+        await bed.until(lambda: bool(zone(bed, "2.0.192.in-addr.arpa")))
+        pool = {"metadata": {"name": "more"}, "spec": {"addresses": ["198.51.100.0/26"]}}
+        await bed.api.create(resources.ADDRESS_POOLS, pool)
+        await bed.until(lambda: bool(zone(bed, "100.51.198.in-addr.arpa")))
+        await bed.api.delete(resources.ADDRESS_POOLS, "more")
+        await bed.until(lambda: not zone(bed, "100.51.198.in-addr.arpa"))
+        assert zone(bed)
 
     play(body)
 

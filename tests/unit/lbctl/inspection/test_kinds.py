@@ -11,7 +11,16 @@ import event_loops
 import inspect_bed
 import nameserver_builders
 from controller_bed import NAMESPACE, Bed, served
-from inspect_reasons import V4_ONLY, agent, everything, failing, late_router, member, programmed
+from inspect_reasons import (
+    V4_ONLY,
+    agent,
+    everything,
+    failing,
+    late_router,
+    member,
+    noted,
+    programmed,
+)
 from lbctl.inspection import agents, members, pools, published, vips, virtual_services
 from lbctl.inspection.listing import Branch, Listing
 from lbctl.kube import resources
@@ -288,7 +297,7 @@ def test_records_have_the_addresses_that_the_dns_server_answers(roles: Any) -> N
     assert mine
 
 
-def test_only_what_is_published_is_a_record(beside: Play) -> None:
+def test_records_are_told_with_their_owner_and_why_they_are_not_answered(beside: Play) -> None:
     async def body(bed: Bed) -> None:
         await bed.create("silent")
         await served(bed, "silent")
@@ -296,8 +305,46 @@ def test_only_what_is_published_is_a_record(beside: Play) -> None:
         await served(bed)
         await bed.until(bed.published)
         found = published.listing(await inspect_bed.scene(bed))
-        assert items(found, "name", "type", "address", "ttl") == [
-            ("kuard.default.lb.example", "A", "192.0.2.2", 0)
+        assert items(found, "name", "type", "data", "ttl", "reason") == [
+            ("kuard.default.lb.example", "A", "192.0.2.2", 0, ""),
+            ("silent.default.lb.example", "A", "192.0.2.1", 0, "NoEndpoints"),
+            ("2.2.0.192.in-addr.arpa", "PTR", "kuard.default.lb.example", 0, ""),
         ]
+
+    beside(body)
+
+
+def test_a_name_of_somebody_else_is_told_with_who_has_it(beside: Play) -> None:
+    async def body(bed: Bed) -> None:
+        notes = {"lbctl.io/hostname": "www.lb.example"}
+        await noted(bed, "other", notes)
+        await served(bed, "other")
+        await bed.scale(1)
+        await noted(bed, notes=notes, ports=[{"name": "http", "port": 80}])
+        await served(bed)
+        await bed.until(lambda: "takenBy" in (bed.decision() or {})["spec"]["names"][0])
+        found = published.listing(await inspect_bed.scene(bed)).within("default")
+        mine, missing = found.named(["default/kuard"])
+        told = items(mine, "name", "type", "published", "reason")
+        assert ("www.lb.example", "A", False, "HostnameTaken (default/other)") in told
+        assert ("_http._tcp.kuard.default.lb.example", "SRV", True, "") in told
+        assert missing == ()
+
+    beside(body)
+
+
+OWNED = inspect_bed.settings(
+    nameservice={"subdomains": ["lb.example"], "ttl": 0, "ownerRecords": True, "reverse": False}
+)
+
+
+def test_records_of_the_settings_and_names_without_data_are_told(beside: Play) -> None:
+    async def body(bed: Bed) -> None:
+        await noted(bed, notes={"lbctl.io/dns-at-zero": "nodata"})
+        await served(bed)
+        await bed.until(lambda: bool((bed.decision() or {})["spec"]["names"][0].get("noData")))
+        for tree in (controller_bed.SETTINGS, OWNED):
+            found = published.listing(await inspect_bed.scene(bed, tree))
+            assert items(found, "type", "published") == [("A", False), ("TXT", True)]
 
     beside(body)

@@ -54,6 +54,9 @@ UNLIKE = {
     "another TTL": {"names": [{"host": "a.lb.example", "ttlSeconds": 6, "published": True}]},
     "another port": {"listeners": [{"name": "http", "protocol": "TCP", "port": 81}]},
     "unpublished": {"names": [{"host": "a.lb.example", "ttlSeconds": 5, "published": False}]},
+    "without data": {
+        "names": [{"host": "a.lb.example", "ttlSeconds": 5, "published": False, "noData": True}]
+    },
     "withdrawn": {"phase": "Withdrawn"},
 }
 

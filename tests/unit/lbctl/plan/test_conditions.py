@@ -23,8 +23,9 @@ def address_condition(view: View) -> Condition:
 
 def name_condition(view: View) -> Condition:
     assert view.decision is not None
+    assert view.service is not None
     found = readiness.readiness(view, view.decision)
-    return conditions.name_condition(view.decision.virtual_service, found)
+    return conditions.name_condition(view, view.service, view.decision.virtual_service, found)
 
 
 def status(view: View) -> Any:

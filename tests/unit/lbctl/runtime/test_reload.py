@@ -28,6 +28,7 @@ def test_pools_domains_ttls_and_log_level_change_at_once() -> None:
     [
         ({"LbctlSettings": {"clusterName": "other"}}, "LbctlSettings.clusterName"),
         ({"nameservice": {"workers": 2}}, "nameservice.workers"),
+        ({"nameservice": {"rateLimit": {"slip": 1}}}, "nameservice.rateLimit"),
         ({"lease": {"duration": 20}}, "lease"),
         ({"agent": {"bridge": "br-x"}}, "agent"),
         ({"metrics": {"port": 9000}}, "metrics"),
