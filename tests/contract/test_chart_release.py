@@ -191,7 +191,7 @@ def test_an_uninstall_leaves_definitions_only_where_that_is_wanted(
     cluster.uninstall()
     left = cluster.names(OURS) | cluster.names(OURS_EVERYWHERE)
     assert {name for name in left if "lbctl" in name} == set()
-    assert len(our_definitions(cluster)) == (5 if keep == "true" else 0)
+    assert len(our_definitions(cluster)) == (6 if keep == "true" else 0)
 
 
 def categories(cluster: Cluster) -> str:
