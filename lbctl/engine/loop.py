@@ -5,8 +5,8 @@ import datetime
 import logging
 from collections.abc import Awaitable, Callable
 
+from lbctl.engine import awaited, doubts, executor, pace, snapshot, turns
 from lbctl.engine import caches as caches_module
-from lbctl.engine import doubts, executor, pace, snapshot, turns
 from lbctl.engine.caches import Caches
 from lbctl.kube import client
 from lbctl.kube.objects import Json, metadata
@@ -17,6 +17,7 @@ from lbctl.model.reasons import Refused
 from lbctl.plan import order, records, steps, terms
 from lbctl.plan.view import View
 from lbctl.runtime.workqueue import WorkQueue
+from lbctl.translate.serving_nodes import parse_agent
 
 log = logging.getLogger(__name__)
 
@@ -49,8 +50,7 @@ class Loop:
         self._watched = watched
         """Awaits each pass, and may look at the clock."""
         self._queue = WorkQueue()
-        self._waiting: set[str] = set()
-        """Keys that an acknowledgement would move."""
+        self._awaited = awaited.Awaited()
         self._refused: set[str] = set()
         """Keys that lack an address."""
         self._turns = turns.Turns()
@@ -156,7 +156,8 @@ class Loop:
             self.everything()  # who counts as a member, and is waited for, is another now
             return
         self._snapshots.agents_changed()
-        self._add(sorted(self._waiting))
+        states = [parse_agent(obj, live=True) if obj else None for obj in (change.old, change.new)]
+        self._add(self._awaited.moved_by(*states))
 
     # --- work -----------------------------------------------------------------------------------
 
@@ -237,7 +238,7 @@ class Loop:
         return tuple(step for step, wait_s in zip(todo, waits, strict=True) if not wait_s)
 
     def _remember(self, key: str, view: View, plan: order.Plan, now: datetime.datetime) -> None:
-        _keep(self._waiting, key, wanted=plan.waiting)
+        self._await(key, view, wanted=plan.waiting)
         held = {entry.address.version for entry in view.allocations}
         lacks = [f for f, offer in view.offers.items() if isinstance(offer, Refused)]
         _keep(self._refused, key, wanted=any(family not in held for family in lacks))
@@ -252,6 +253,15 @@ class Loop:
             self._queue.add_after(key, (plan.wake_at - now).total_seconds())
         if view.settling:
             self._queue.add_after(key, snapshot.SETTLING_S)
+
+    def _await(self, key: str, view: View, *, wanted: bool) -> None:
+        if not wanted:
+            self._awaited.leave(key)
+            return
+        decision = view.decision.spec_version if view.decision is not None else 0
+        self._awaited.wait(key, decision, view.slices_version)
+        if view.agents is not self._snapshots.agents:
+            self._queue.add(key)  # one has come further since, when nobody knew that this waits
 
     def _is_on_its_way(self, key: str, plan: order.Plan) -> bool:
         """Tell whether what is left to write would be wrong in a moment: an agent is at it."""

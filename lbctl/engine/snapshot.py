@@ -105,7 +105,7 @@ class Snapshots:
             endpoints=parse_endpoints(slices),
             named_endpoints=holds_names(slices),
             slices_version=max((version_of(entry) for entry in slices), default=0),
-            agents=self._known_agents(),
+            agents=self.agents,
             fabric=len(self._caches.fabrics) > 0,
             name_taken=self._name_taken(key, service),
             naming=self.rules.naming,
@@ -147,7 +147,9 @@ class Snapshots:
     def _reserved(self, key: str) -> tuple[Allocation, ...]:
         return (*self.ledger.reserved(key, 4), *self.ledger.reserved(key, 6))
 
-    def _known_agents(self) -> tuple[AgentState, ...]:
+    @property
+    def agents(self) -> tuple[AgentState, ...]:
+        """Return what is known of agents; the same object until it is other."""
         if self._agents is None:
             self._agents = tuple(
                 parse_agent(obj, live=self._liveness.live(name_of(obj)))

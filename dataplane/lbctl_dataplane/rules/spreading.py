@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from lbctl.model.virtual_service import Address, VirtualService
 from lbctl_dataplane.rules import flows, legs, routes
 from lbctl_dataplane.rules.claimants import Claimants
-from lbctl_dataplane.rules.frontend import Claim, Place, usable_at
+from lbctl_dataplane.rules.frontend import Claim, Place, preferences
 from lbctl_dataplane.rules.kept import Kept
 from lbctl_dataplane.rules.legs import Knowledge, ServingNode, Shares
 from lbctl_dataplane.rules.spread import Spread
@@ -62,8 +62,10 @@ class Spreading:
         self._won: dict[str, tuple[Claim, ...]] = {}
         self._shares: dict[Place, Shares] = {}
         self._flows: dict[Place, dict[flows.Flows, None]] = {}
-        self._waiting: set[str] = set()
-        """Keys that an acknowledgement would move."""
+        self._left_out: dict[str, frozenset[str]] = {}
+        """Nodes that have members of a virtual service and no share yet, by its key."""
+        self._waiting: dict[str, set[str]] = {}
+        """The same the other way round: keys that a node's acknowledgement would move."""
         self._known = NOTHING
         self._legs = Legs({}, {})
 
@@ -77,8 +79,9 @@ class Spreading:
         dirty |= _moved(self._known.spec_versions, known.spec_versions)
         if now.ways() != self._legs.ways():
             dirty |= known.behind.keys()
-        elif now.nodes != self._legs.nodes:
-            dirty |= self._waiting
+        for name, node in now.nodes.items():
+            if name in self._waiting and node != self._legs.nodes.get(name):
+                dirty |= self._waiting[name]
         self._known, self._legs = known, now
         had = {**before}
         for key in dirty:
@@ -104,7 +107,8 @@ class Spreading:
                 self.places.remove({claim.place: how})
                 self._uses[how] -= 1
         self.unserved.pop(key, None)
-        self._waiting.discard(key)
+        for name in self._left_out.pop(key, ()):
+            self._waiting[name].discard(key)
         return had
 
     def _put(self, key: str, had: Mapping[Place, Shares]) -> None:
@@ -113,6 +117,7 @@ class Spreading:
             return
         self._won[key] = claims
         knowledge = self._known.knowledge(key)
+        left_out: set[str] = set()
         for claim in claims:
             before = frozenset(had.get(claim.place, ()))
             given = legs.shares(claim, knowledge, self._legs.nodes, before)
@@ -126,11 +131,13 @@ class Spreading:
                 how = self._spread(claim, given)
                 self.places.add({claim.place: how})
                 self._uses[how] += 1
-            if _leaves_out(given, claim, knowledge, legs.excluded(self._legs.nodes)):
-                self._waiting.add(key)
+            left_out |= _left_out(given, claim, knowledge, self._legs.nodes)
             why = legs.without_leg(claim, knowledge, {claim.place: given})
             if why:
                 self.unserved.setdefault(key, why)
+        self._left_out[key] = frozenset(left_out)
+        for name in left_out:
+            self._waiting.setdefault(name, set()).add(key)
 
     def _spread(self, claim: Claim, given: Shares) -> Spread:
         numbers = self._legs.numbers
@@ -148,11 +155,17 @@ def shares_of(places: Mapping[Place, Spread], numbers: Mapping[str, int]) -> dic
     }
 
 
-def _leaves_out(
-    given: Shares, claim: Claim, knowledge: Knowledge, excluded: frozenset[str]
-) -> bool:
-    best = usable_at(claim, knowledge.endpoints, excluded)
-    return any(end.node not in given for end in best)
+def _left_out(
+    given: Shares, claim: Claim, knowledge: Knowledge, nodes: Mapping[str, legs.ServingNode]
+) -> set[str]:
+    """Return the nodes that would get a share if they acknowledged what they have members of."""
+    left_out: set[str] = set()
+    for group in preferences(claim, knowledge.endpoints, legs.excluded(nodes)):
+        members = {end.node for end in group}
+        left_out |= members - given.keys()
+        if members & given.keys():
+            break
+    return left_out
 
 
 def _others(before: Mapping[str, object], now: Mapping[str, object]) -> set[str]:
