@@ -17,16 +17,26 @@ log = logging.getLogger(__name__)
 GATHER_S = 1.0
 """Time between two writes of one object."""
 Plan = Callable[[], Iterable[ObjectStep]]
+Tell = Callable[[Json, Json], None]
+"""Takes an object, and a condition of it that is news."""
 
 
 class Objects:
     """Carries out what a plan says of the objects of one kind, whenever something changed."""
 
-    def __init__(self, api: client.Client, resource: Resource, store: Store, plan: Plan) -> None:
+    def __init__(
+        self,
+        api: client.Client,
+        resource: Resource,
+        store: Store,
+        plan: Plan,
+        tell: Tell = lambda obj, condition: None,
+    ) -> None:
         self._api = api
         self._resource = resource
         self._store = store
         self._plan = plan
+        self._tell = tell
         self._changed = asyncio.Event()
 
     def changed(self) -> None:
@@ -66,6 +76,9 @@ class Objects:
             case objects.Delete(name, uid):
                 await self._api.delete(self._resource, name, uid=uid)
                 return None
-            case objects.WriteStatus(name, version, status):
-                body = {"metadata": {"resourceVersion": version}, "status": status}
-                return await self._api.patch(self._resource, name, body, sub="status")
+            case objects.WriteStatus(body, told):
+                # Replaced, not merged: a field that is no more has to go.
+                answer = await self._api.replace(self._resource, body, sub="status")
+                if told is not None:
+                    self._tell(answer, told)
+                return answer

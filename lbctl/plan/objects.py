@@ -33,9 +33,10 @@ class Delete:
 class WriteStatus:
     """Write an object's status."""
 
-    name: str
-    resource_version: str
-    status: Json
+    body: Json
+    """With the resourceVersion that was read."""
+    told: Json | None = None
+    """A condition of it that somebody should be told of: it is another now."""
 
 
 ObjectStep: TypeAlias = Create | Replace | Delete | WriteStatus

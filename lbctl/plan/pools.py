@@ -2,7 +2,6 @@
 
 import datetime
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from lbctl.ipam.ledger import Ledger
@@ -10,47 +9,12 @@ from lbctl.ipam.pools import FAMILIES
 from lbctl.ipam.resolve import Resolved
 from lbctl.model.reasons import MEANING, Reason, Refused
 from lbctl.plan import times
+from lbctl.plan.objects import Create, Delete, ObjectStep, Replace, WriteStatus
 from lbctl.translate.pools import FROM_LABEL, FROM_SETTINGS, is_mirror
 
 READY = "Ready"
 LASTING = "until that is mended it gives addresses by its last good spec (status.accepted)"
 Json: TypeAlias = dict[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class CreatePool:
-    """Show a pool of the settings."""
-
-    body: Json
-
-
-@dataclass(frozen=True, slots=True)
-class ReplacePool:
-    """Let a mirror say what the settings say."""
-
-    body: Json
-    """With the resourceVersion that was read."""
-
-
-@dataclass(frozen=True, slots=True)
-class DeletePool:
-    """Take away the mirror of a pool that the settings no longer have."""
-
-    name: str
-    uid: str
-
-
-@dataclass(frozen=True, slots=True)
-class WritePoolStatus:
-    """Write counters, Ready and the last good spec."""
-
-    body: Json
-    """With the resourceVersion that was read."""
-    told: Json | None
-    """Ready, when somebody should be told: it is another now, or for another reason."""
-
-
-PoolStep: TypeAlias = CreatePool | ReplacePool | DeletePool | WritePoolStatus
 
 
 def plan_pools(
@@ -59,15 +23,15 @@ def plan_pools(
     resolved: Resolved,
     ledger: Ledger,
     now: datetime.datetime,
-) -> tuple[PoolStep, ...]:
+) -> tuple[ObjectStep, ...]:
     """Return what to write; nothing when all objects say what they should.
 
     `mirrors` are the specs of the settings' pools by name. An object of that name that is no
     mirror is somebody's: it stays, and its condition says why it gives nothing.
     """
     known = {obj["metadata"]["name"]: obj for obj in objects}
-    todo: list[PoolStep] = [
-        CreatePool(_body(name, spec)) for name, spec in mirrors.items() if name not in known
+    todo: list[ObjectStep] = [
+        Create(_body(name, spec)) for name, spec in mirrors.items() if name not in known
     ]
     for name, obj in known.items():
         step = _mirror_step(obj, mirrors.get(name)) if is_mirror(obj) else None
@@ -75,7 +39,7 @@ def plan_pools(
         if step is not None:
             todo.append(step)
         elif status != obj.get("status"):
-            todo.append(WritePoolStatus({**obj, "status": status}, _news(obj, status)))
+            todo.append(WriteStatus({**obj, "status": status}, _news(obj, status)))
     return tuple(todo)
 
 
@@ -83,11 +47,11 @@ def _body(name: str, spec: Json) -> Json:
     return {"metadata": {"name": name, "labels": {FROM_LABEL: FROM_SETTINGS}}, "spec": spec}
 
 
-def _mirror_step(obj: Json, spec: Json | None) -> PoolStep | None:
+def _mirror_step(obj: Json, spec: Json | None) -> ObjectStep | None:
     if spec is None:
-        return DeletePool(obj["metadata"]["name"], obj["metadata"]["uid"])
+        return Delete(obj["metadata"]["name"], obj["metadata"]["uid"])
     if obj["spec"] != spec:
-        return ReplacePool({**obj, "spec": spec})
+        return Replace({**obj, "spec": spec})
     return None
 
 

@@ -10,7 +10,7 @@ import ipam_builders as ipam
 from lbctl.ipam.ledger import Ledger
 from lbctl.ipam.resolve import resolve
 from lbctl.plan import pools
-from lbctl.plan.pools import CreatePool, DeletePool, PoolStep, ReplacePool, WritePoolStatus
+from lbctl.plan.objects import Create, Delete, ObjectStep, Replace, WriteStatus
 from lbctl.settings import AddressPoolSettings
 from lbctl.translate.pools import configured_pools, is_mirror, mirrors, translate_pool
 
@@ -32,7 +32,7 @@ def mirror(name: str = "default") -> Any:
 
 def planned(
     *objects: Any, ledger: Ledger | None = None, now: datetime.datetime = builders.NOW
-) -> tuple[PoolStep, ...]:
+) -> tuple[ObjectStep, ...]:
     declared = [translate_pool(entry) for entry in objects if not is_mirror(entry)]
     found = resolve(configured_pools(SETTINGS), declared)
     return pools.plan_pools(MIRRORS, objects, found, ledger or Ledger(), now)
@@ -43,11 +43,11 @@ def step_of(
     *more: Any,
     ledger: Ledger | None = None,
     now: datetime.datetime = builders.NOW,
-) -> WritePoolStatus:
+) -> WriteStatus:
     found = [
         step
         for step in planned(*more, entry, ledger=ledger, now=now)
-        if isinstance(step, WritePoolStatus)
+        if isinstance(step, WriteStatus)
         and step.body["metadata"]["name"] == entry["metadata"]["name"]
     ]
     assert len(found) == 1
@@ -70,7 +70,7 @@ def ready(status: dict[str, Any]) -> tuple[str, str, str]:
 
 def test_a_pool_of_the_settings_is_shown_as_an_object() -> None:
     (step,) = planned()
-    assert isinstance(step, CreatePool)
+    assert isinstance(step, Create)
     assert step.body["metadata"] == {
         "name": "default",
         "labels": {"lbctl.io/from": "settings"},
@@ -87,12 +87,12 @@ def test_when_all_is_said_nothing_is_written() -> None:
 def test_a_mirror_that_was_edited_is_put_right() -> None:
     edited = mirror()
     edited["spec"] = {**edited["spec"], "autoAssign": False}
-    assert planned(edited) == (ReplacePool(mirror()),)
+    assert planned(edited) == (Replace(mirror()),)
 
 
 def test_a_mirror_of_a_pool_that_is_gone_is_taken_away_and_other_objects_stay() -> None:
     own = written(obj("own", "198.51.100.0/28"), written(mirror()))
-    assert planned(written(mirror()), mirror("old"), own) == (DeletePool("old", "uid-old"),)
+    assert planned(written(mirror()), mirror("old"), own) == (Delete("old", "uid-old"),)
 
 
 def test_somebodys_object_of_a_pools_name_stays_and_gives_nothing() -> None:
@@ -131,11 +131,11 @@ def test_the_time_of_a_condition_moves_with_its_status_only() -> None:
     since = before["status"]["conditions"][0]["lastTransitionTime"]
     ledger = Ledger([ipam.bound("198.51.100.1", "a", pool="more")])
     counted = planned(written(base), before, ledger=ledger, now=LATER)
-    (step,) = (found for found in counted if isinstance(found, WritePoolStatus))
+    (step,) = (found for found in counted if isinstance(found, WriteStatus))
     assert step.body["status"]["conditions"][0]["lastTransitionTime"] == since
     broken = {**before, "spec": {"addresses": ["192.0.2.1"]}}
     (told,) = (e for e in planned(written(base), broken, now=LATER))
-    assert isinstance(told, WritePoolStatus)
+    assert isinstance(told, WriteStatus)
     assert told.body["metadata"]["resourceVersion"] == "7"
     assert told.body["status"]["conditions"][0]["lastTransitionTime"] == "2026-11-21T12:01:00Z"
 
