@@ -264,6 +264,8 @@ class NameServiceSettings(_Section):
     """Processes that answer queries; one is worth several CoreDNS cores. Needs a restart."""
     rate_limit: RateLimitSettings = RateLimitSettings()
     """Response rate limiting; off."""
+    cookie_secret_file: str = Field(default="", examples=["/etc/lbctl-cookies/secrets"])
+    """File with secrets of DNS cookies, in hexadecimal, one a line; empty: each pod has its own."""
 
     @model_validator(mode="after")
     def _bounds_leave_room(self) -> "NameServiceSettings":

@@ -80,7 +80,7 @@ def serve(
     # Imported here: `lbctl --help` needs none of it.
     from lbctl.model import errors
     from lbctl.runtime import config_file, logs, program
-    from lbctl_dns import configured, feed, secondaries, snapshot
+    from lbctl_dns import configured, cookies, feed, secondaries, snapshot
     from lbctl_dns import zone_files as from_files
 
     try:
@@ -95,6 +95,7 @@ def serve(
         )
         files = _files(zone_files)
         plan = _plan(secondary, bool(files)) or secondaries.plan(settings)
+        cookies.keys(settings.nameservice)  # what is wrong with them is told before we begin
         zones = () if files else configured.zones(settings)
     except errors.LbctlError as error:
         raise click.ClickException(str(error)) from error

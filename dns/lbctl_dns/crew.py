@@ -7,9 +7,9 @@ import os
 import socket
 import sys
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
-from lbctl_dns import frames, limit, tally
+from lbctl_dns import edns, frames, limit, tally
 
 log = logging.getLogger(__name__)
 
@@ -44,15 +44,15 @@ class Link:
         sock.setblocking(False)
         self._loop.add_reader(sock.fileno(), self._heard)
 
-    def start(self, secret: bytes, access: bytes) -> None:
-        """Give a new worker the cookie secret, who may take zones, and the whole table."""
-        self._queue.append(frames.render(0, 0, (frames.SECRET, secret)))
-        self._queue.append(frames.render(0, 0, (frames.ACCESS, access)))
+    def start(self, asides: Mapping[int, bytes]) -> None:
+        """Give a new worker what stands beside the table, by its flag, and the whole table."""
+        for aside in asides.items():
+            self.tell(aside)
         self.send(self._whole())
 
-    def tell(self, access: bytes) -> None:
-        """Tell who may take zones from now on."""
-        self._queue.append(frames.render(0, 0, (frames.ACCESS, access)))
+    def tell(self, aside: frames.Body) -> None:
+        """Tell something that holds from now on and is no part of the table."""
+        self._queue.append(frames.render(0, 0, aside))
         self._flush()
 
     def send(self, change: frames.Transaction) -> None:
@@ -127,9 +127,10 @@ class Crew:
         self._options = ("--rate-limit", limits.render()) if limits else ()
         self._desk = desk
         """Where workers leave transfers."""
-        self._access = b""
+        self._own_key = os.urandom(edns.KEY_SIZE)
+        self._asides = {frames.SECRET: self._own_key, frames.ACCESS: b""}
+        """What workers that start are told beside the table."""
         self._links: dict[int, Link] = {}
-        self._secret = os.urandom(16)
         self._past = tally.Totals()
         """What workers counted that are no more."""
         self.restarts = 0
@@ -154,9 +155,21 @@ class Crew:
 
     def tell(self, access: bytes) -> None:
         """Tell every worker, also those to come, who may take zones: `access.render`."""
-        self._access = access
+        self._tell(frames.ACCESS, access)
+
+    def share(self, keys: bytes) -> None:
+        """Tell every worker the keys of cookies: `cookies.keys`; a key of our own for none."""
+        if self._tell(frames.SECRET, keys or self._own_key):
+            number = len(edns.split_keys(keys))
+            log.info("secrets of cookies now: %s", number or "one of our own, known to no other")
+
+    def _tell(self, flag: int, content: bytes) -> bool:
+        if self._asides[flag] == content:
+            return False
+        self._asides[flag] = content
         for link in self._links.values():
-            link.tell(access)
+            link.tell((flag, content))
+        return True
 
     async def run(self) -> None:
         """Keep all workers running until cancelled, then end them."""
@@ -193,7 +206,7 @@ class Crew:
             theirs.close()
             link = self._links[index] = Link(ours, self._whole)
             try:
-                link.start(self._secret, self._access)
+                link.start(self._asides)
                 log.info("worker %d started as process %d", index, process.pid)
                 return await process.wait()
             finally:

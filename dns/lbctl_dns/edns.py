@@ -7,6 +7,8 @@ import hashlib
 import hmac
 from dataclasses import dataclass
 
+KEY_SIZE = 32
+"""Bytes of a key that cookies are made with."""
 PAYLOAD = 1232
 """Largest UDP reply: fits an IPv6 path of 1280 bytes without fragments (DNS flag day 2020)."""
 
@@ -81,17 +83,22 @@ _BEFORE_COOKIE = tuple(
 class Clerk:
     """Answers OPT records; remembers answers, as a client sends the same OPT with each query."""
 
-    __slots__ = ("_given", "_known", "_secret", "_stamp", "now_s")
+    __slots__ = ("_accepted", "_given", "_key", "_known", "_stamp", "now_s")
 
-    def __init__(self, secret: bytes) -> None:
-        self._secret = secret
+    def __init__(self, *keys: bytes) -> None:
         self._known: dict[bytes, tuple[int, bytes]] = {}
         """By OPT, those without a cookie."""
         self._given: dict[tuple[bytes, str], tuple[int, bytes]] = {}
         """By OPT and client, those with a cookie alone; of this second."""
+        self.use(*keys)
         self.now_s = -1
         """Unix time of the last tick."""
         self.tick(0)
+
+    def use(self, *keys: bytes) -> None:
+        """Make cookies with the first key from now on, and know those of any; ≤ 32 bytes each."""
+        self._key, self._accepted = keys[0], keys
+        self._given.clear()
 
     def tick(self, now_s: int) -> None:
         """Set the Unix time that cookies are stamped with."""
@@ -131,12 +138,20 @@ class Clerk:
         start, proof = asked.cookie[:16], asked.cookie[16:]
         age_s = self.now_s - int.from_bytes(start[12:])
         fresh = -_CLOCKS_DIFFER_S <= age_s <= _COOKIE_LIVES_S
-        return fresh and hmac.compare_digest(self._proof(start, client), proof)
+        return fresh and any(
+            hmac.compare_digest(_proof(key, start, client), proof) for key in self._accepted
+        )
 
     def _cookie(self, of_client: bytes, client: str) -> bytes:
+        # Always a new one: nobody's grows older than the half hour of RFC 9018 §4.3 while he asks.
         start = of_client + self._stamp
-        return start + self._proof(start, client)
+        return start + _proof(self._key, start, client)
 
-    def _proof(self, start: bytes, client: str) -> bytes:
-        of = start + client.encode()
-        return hashlib.blake2s(of, key=self._secret, digest_size=8).digest()
+
+def _proof(key: bytes, start: bytes, client: str) -> bytes:
+    return hashlib.blake2s(start + client.encode(), key=key, digest_size=8).digest()
+
+
+def split_keys(keys: bytes) -> tuple[bytes, ...]:
+    """Return keys that came as one string."""
+    return tuple(keys[at : at + KEY_SIZE] for at in range(0, len(keys), KEY_SIZE))

@@ -19,6 +19,7 @@ from lbctl.settings import Settings
 from lbctl_dns import (
     configured,
     contents,
+    cookies,
     crew,
     decisions,
     declared_pools,
@@ -140,6 +141,9 @@ class ClusterFeed:
         self.serve(zones, configured.style(settings))
         self._settings = settings
 
+    def _current(self) -> Settings:
+        return self._settings or Settings()
+
     def _admit(self, plan: primary.Plan) -> None:
         """Serve these secondaries from now on."""
         if plan != self.primary.plan:
@@ -221,6 +225,7 @@ class ClusterFeed:
         workers = crew.Crew(sockets, self.whole, options.limits, workers_end)
         self._send, self._tell = workers.send, workers.tell
         self._tell(self.primary.plan.rendered)
+        self._settings = options.settings
         try:
             async with (
                 client.Client(cluster, observer=self.kept.calls) as api,
@@ -228,12 +233,10 @@ class ClusterFeed:
             ):
                 group.create_task(workers.run())
                 group.create_task(self.primary.run(desk, sockets[0], options.places))
-                group.create_task(
-                    secondaries.follow(lambda: self._settings or options.settings, self._admit)
-                )
+                group.create_task(secondaries.follow(self._current, self._admit))
+                group.create_task(cookies.follow(self._current, workers.share))
                 watch = reflector.Reflector(api, resources.L4_VIRTUAL_SERVICES, self.cache)
                 group.create_task(watch.run())
-                self._settings = options.settings
                 pools = reflector.Reflector(api, resources.ADDRESS_POOLS, self.pools.store)
                 group.create_task(pools.run())
                 group.create_task(self.first_sync())

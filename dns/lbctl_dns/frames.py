@@ -13,7 +13,7 @@ from lbctl_dns.table import Encoded, Role, Table
 from lbctl_dns.zone import SetKey
 
 RESET, LAST, LOADED, SECRET, COUNTS, ACCESS = 1, 2, 4, 8, 16, 32
-"""Flags: starts a new table; ends its transaction; the table is complete; the body is a key; the
+"""Flags: starts a new table; ends its transaction; the table is complete; the keys of cookies; the
 feed asks for counts; who may take zones. The last three stand beside the numbered stream."""
 
 MAX_BODY = 48 * 1024
@@ -108,6 +108,7 @@ class Replica:
         self.table = Table()
         """The last complete state; another object after a reset."""
         self.secret = b""
+        """Keys of cookies, one behind the other."""
         self.access = b""
         """Who may take zones, as `access.render` wrote it."""
         self._epoch, self._number = 0, 0

@@ -1,36 +1,17 @@
 """From settings, or options of the command line, to the plan for secondaries: reads key files."""
 
-import asyncio
-import logging
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from lbctl.model import errors
 from lbctl.settings import Settings
 from lbctl.settings_transfer import TransferKeySettings, TransferRuleSettings
-from lbctl_dns import access, names, notify, primary, tsig
-
-log = logging.getLogger(__name__)
-
-LOOK_EVERY_S = 2.0
-"""A Secret that is mounted changes in place, under settings that stay."""
+from lbctl_dns import access, mounted, names, notify, primary, tsig
 
 
 async def follow(settings: Callable[[], Settings], take: Callable[[primary.Plan], None]) -> None:
-    """Call `take` with the plan again and again; never returns.
-
-    A key file that cannot be read leaves all as it was; the log says so once.
-    """
-    said = ""
-    while True:
-        await asyncio.sleep(LOOK_EVERY_S)
-        try:
-            take(plan(settings()))
-            said = ""
-        except errors.Misconfigured as error:
-            if str(error) != said:
-                log.error("secondaries stay as they were: %s", error)
-            said = str(error)
+    """Call `take` with the plan again and again; never returns."""
+    await mounted.follow(lambda: plan(settings()), take, "secondaries")
 
 
 def plan(settings: Settings) -> primary.Plan:

@@ -107,7 +107,7 @@ class Worker:
                 self._show()
                 self._feed.send(acknowledgement)
             elif frames.is_aside(frame):
-                self._admit()
+                self._heed()
         except BlockingIOError:
             return  # the next acknowledgement says more than the one that did not fit
         except ConnectionError:
@@ -118,21 +118,24 @@ class Worker:
     def _show(self) -> None:
         known = self._replica.table
         if self._responders is None:
-            clerk = edns.Clerk(self._replica.secret or os.urandom(16))
+            clerk = edns.Clerk(os.urandom(edns.KEY_SIZE))
             by_tcp = wire.Responder(known, clerk)
             rules = self._limits
             by_udp = limit.Responder(known, clerk, rules) if rules else wire.Responder(known, clerk)
             self._responders = by_udp, by_tcp
             self._has_table.set_result(True)
-            self._admit()
+            self._heed()
         for responder in self._responders:
             responder.table = known
 
-    def _admit(self) -> None:
-        if self._replica.access:
-            found = gate.Gate(access.parse(self._replica.access))
-            for responder in self._responders or ():
-                responder.gate = found
+    def _heed(self) -> None:
+        """Follow what was told beside the table; before there is one, that waits."""
+        told = self._replica
+        found = gate.Gate(access.parse(told.access)) if told.access else gate.Gate()
+        for responder in self._responders or ():
+            responder.gate = found
+            if told.secret:
+                responder.clerk.use(*edns.split_keys(told.secret))
 
     def _counts(self) -> bytes:
         if self._responders is None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from lbctl.model import errors
 from lbctl.runtime import reload
 from lbctl_dns import (
+    cookies,
     crew,
     feed,
     frames,
@@ -70,6 +71,7 @@ class FileFeed:
             async with asyncio.TaskGroup() as group:
                 group.create_task(workers.run())
                 group.create_task(self.primary.run(desk, sockets[0], options.places))
+                group.create_task(cookies.follow(lambda: options.settings, workers.share))
                 # Only what concerns the log: the zones are in the files.
                 group.create_task(reload.follow(options.config, options.settings, lambda _: None))
                 group.create_task(feed.shown(self, metrics.Metrics(), workers, options))
