@@ -6,10 +6,11 @@ import logging
 import os
 import socket
 import sys
+import time
 from collections import deque
 from collections.abc import Callable, Mapping
 
-from lbctl_dns import edns, frames, limit, tally
+from lbctl_dns import edns, frames, limit, sightings, tally
 
 log = logging.getLogger(__name__)
 
@@ -38,6 +39,8 @@ class Link:
         self._writing = False
         self.applied = (0, 0)
         """Epoch and number of the last transaction that the worker answers from."""
+        self._awaited: deque[tuple[tuple[int, int], sightings.Sighting]] = deque()
+        """Changes that the worker has not acknowledged, by position; the first is the oldest."""
         self.counts = tally.Totals()
         """What the worker has told of what it counted."""
         self._told = asyncio.Event()
@@ -67,6 +70,11 @@ class Link:
             self._queue.append(frames.render(self._epoch, self._number, body))
         self._flush()
 
+    def await_sight(self, change: sightings.Sighting) -> None:
+        """Tell `change` when the worker answers by what was sent last."""
+        if len(self._awaited) < MAX_QUEUE:  # else it stays uncounted: the worker has stopped
+            self._awaited.append(((self._epoch, self._number), change))
+
     async def ask_counts(self) -> None:
         """Have the worker tell its counts, and wait for that."""
         self._told.clear()
@@ -76,6 +84,8 @@ class Link:
 
     def close(self) -> None:
         """Let go of the socket; the worker takes that as its end."""
+        for _, change in self._awaited:
+            change.seen(time.monotonic())
         self._loop.remove_reader(self._sock.fileno())
         self._loop.remove_writer(self._sock.fileno())
         self._sock.close()
@@ -105,11 +115,18 @@ class Link:
             message = b""
         if len(message) == frames.POSITION.size:
             self.applied = frames.POSITION.unpack(message)
+            self._sighted()
         elif len(message) == tally.MESSAGE.size:
             self.counts = tally.parse(message)
             self._told.set()
         else:
             self._loop.remove_reader(self._sock.fileno())
+
+    def _sighted(self) -> None:
+        now_s = time.monotonic()
+        while self._awaited and self._awaited[0][0] <= self.applied:
+            _, change = self._awaited.popleft()
+            change.seen(now_s)
 
 
 class Crew:
@@ -135,6 +152,8 @@ class Crew:
         """What workers counted that are no more."""
         self.restarts = 0
         """Workers that ended although they should not have."""
+        self.delays = sightings.Delays()
+        """How long it took until all workers answered by changes."""
 
     @property
     def size(self) -> int:
@@ -148,10 +167,14 @@ class Crew:
                 await asyncio.gather(*(link.ask_counts() for link in self._links.values()))
         return tally.total((self._past, *(link.counts for link in self._links.values())))
 
-    def send(self, change: frames.Transaction) -> None:
-        """Pass one transaction on to every worker."""
+    def send(self, change: frames.Transaction, arrived_s: float | None = None) -> None:
+        """Pass one transaction on to every worker; `arrived_s`: when we heard of it, if we did."""
         for link in self._links.values():
             link.send(change)
+        if arrived_s is not None:
+            sighting = sightings.Sighting(arrived_s, len(self._links), self.delays)
+            for link in self._links.values():
+                link.await_sight(sighting)
 
     def tell(self, access: bytes) -> None:
         """Tell every worker, also those to come, who may take zones: `access.render`."""

@@ -75,6 +75,8 @@ class Cache(store.Store):
     def __init__(self) -> None:
         super().__init__(transform=decisions.slim)
         self.listing = False
+        self.arrived_s: float | None = None
+        """When the watch event that is being taken came, by `time.monotonic`."""
         self.heard: Callable[[], None] = lambda: None
         """Called whenever the API server said something, be it that there is nothing new."""
 
@@ -89,7 +91,11 @@ class Cache(store.Store):
 
     def apply(self, kind: str, obj: Json) -> None:
         """Take one watch event."""
-        super().apply(kind, obj)
+        self.arrived_s = time.monotonic()
+        try:
+            super().apply(kind, obj)
+        finally:
+            self.arrived_s = None
         self.heard()
 
 
@@ -223,7 +229,8 @@ class ClusterFeed:
         sockets = await listening.open_all(options.places, options.workers)
         desk, workers_end = handover.pair()
         workers = crew.Crew(sockets, self.whole, options.limits, workers_end)
-        self._send, self._tell = workers.send, workers.tell
+        self._send = lambda change: workers.send(change, self.cache.arrived_s)
+        self._tell = workers.tell
         self._tell(self.primary.plan.rendered)
         self._settings = options.settings
         try:

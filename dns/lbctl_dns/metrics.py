@@ -10,7 +10,7 @@ from prometheus_client.registry import CollectorRegistry
 from lbctl.kube import resources
 from lbctl.runtime import metrics
 from lbctl.runtime.metrics import Definition
-from lbctl_dns import crew, names, notify, primary, tally
+from lbctl_dns import crew, names, notify, primary, sightings, tally
 
 _RCODE_NAMES = ("NOERROR", "FORMERR", "SERVFAIL", "NXDOMAIN", "NOTIMP", "REFUSED")
 
@@ -55,6 +55,14 @@ QUERY_SECONDS = Definition(
 WORKER_CPU = Definition(
     "counter", "lbctl_dns_worker_cpu_seconds_total", "CPU time of the workers, user and system."
 )
+VISIBLE_SECONDS = Definition(
+    "histogram",
+    "lbctl_dns_visible_seconds",
+    "Time from the watch event of a change of names to the word of the last worker that it answers "
+    "by it. What the API server takes to send the event is not in it: no object tells that.",
+    (),
+    sightings.BUCKETS_S,
+)
 SERIAL = Definition("gauge", "lbctl_dns_zone_serial", "Serial of each zone.", ("zone",))
 NAMES = Definition(
     "gauge", "lbctl_dns_names", "Names with records, those of the zones themselves included."
@@ -90,8 +98,9 @@ NOTIFICATIONS = Definition(
     ("outcome",),
 )
 OWN = (
-    QUERIES, UNANSWERED, SLOW_PATH, TRUNCATED, RATE_LIMITED, QUERY_SECONDS, WORKER_CPU, SERIAL,
-    NAMES, KNOWN, HELD, AGE, WORKERS, WORKER_RESTARTS, TRANSFERS, NOTIFICATIONS,
+    QUERIES, UNANSWERED, SLOW_PATH, TRUNCATED, RATE_LIMITED, QUERY_SECONDS, WORKER_CPU,
+    VISIBLE_SECONDS, SERIAL, NAMES, KNOWN, HELD, AGE, WORKERS, WORKER_RESTARTS, TRANSFERS,
+    NOTIFICATIONS,
 )  # fmt: skip
 
 
@@ -184,6 +193,8 @@ class Metrics:
         self, published: Published, workers: crew.Crew, totals: tally.Totals
     ) -> Iterator[Metric]:
         yield from counted(totals)
+        delays = workers.delays
+        yield VISIBLE_SECONDS.distribution([((), tuple(delays.buckets), delays.total_s)])
         serials = published.serials.items()
         yield SERIAL.family(((names.to_text(origin),), serial) for origin, serial in serials)
         yield NAMES.family([((), published.name_count)])

@@ -5,6 +5,7 @@ import contextlib
 import os
 import signal
 import socket
+import time
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,8 @@ KUARD = "kuard.default.lb.example"
 QUERIES = "lbctl_dns_queries_total"
 AGE = "lbctl_dns_data_age_seconds"
 LIMITED = "lbctl_dns_rate_limited_total"
+VISIBLE = "lbctl_dns_visible_seconds"
+TWO_WORKERS = {"subdomains": ["lb.example"], "nsAddresses": ["127.0.0.1"], "workers": 2}
 
 Scenario = Callable[[nb.NamesApi, Server, int], Coroutine[Any, Any, None]]
 
@@ -99,6 +102,56 @@ def test_one_batch_of_many_is_timed(tmp_path: Path) -> None:
         assert shown.value("lbctl_dns_query_seconds_sum") > 0
 
     run(tmp_path, scenario)
+
+
+def test_the_time_until_a_change_is_visible_is_that_of_the_slowest_worker(tmp_path: Path) -> None:
+    async def scenario(api: nb.NamesApi, server: Server, port: int) -> None:
+        stopped = (await two_workers(server, port))[0]
+        os.kill(stopped, signal.SIGSTOP)
+        try:
+            await api.put(nb.decision("kuard", "198.18.0.1"))
+            shown = await metrics_reader.until(
+                port, lambda shown: shown.value("lbctl_dns_names") == 3
+            )
+            taken_at = time.monotonic()
+            assert shown.value(VISIBLE + "_count") == 0
+            await asyncio.sleep(0.1)
+            known_late_s = time.monotonic() - taken_at
+        finally:
+            os.kill(stopped, signal.SIGCONT)
+        shown = await metrics_reader.until(port, lambda shown: shown.value(VISIBLE + "_count"))
+        assert shown.value(VISIBLE + "_count") == 1
+        assert shown.value(VISIBLE + "_sum") >= known_late_s
+
+    run(tmp_path, scenario, nameservice=TWO_WORKERS)
+
+
+def test_a_worker_that_dies_keeps_no_change_from_being_visible(tmp_path: Path) -> None:
+    async def scenario(api: nb.NamesApi, server: Server, port: int) -> None:
+        dying = (await two_workers(server, port))[0]
+        os.kill(dying, signal.SIGSTOP)
+        await api.put(nb.decision("kuard", "198.18.0.1"))
+        await metrics_reader.until(port, lambda shown: shown.value("lbctl_dns_names") == 3)
+        os.kill(dying, signal.SIGKILL)
+        await metrics_reader.until(port, lambda shown: shown.value(VISIBLE + "_count") == 1)
+
+    run(tmp_path, scenario, nameservice=TWO_WORKERS)
+
+
+async def two_workers(server: Server, port: int) -> list[int]:
+    await metrics_reader.until_status(port, "/readyz", 200)
+    await metrics_reader.until(port, lambda shown: shown.value("lbctl_dns_workers") == 2)
+    return server.workers()
+
+
+def test_a_list_is_no_change_that_somebody_waited_for(tmp_path: Path) -> None:
+    async def scenario(api: nb.NamesApi, server: Server, port: int) -> None:
+        await api.put(nb.decision("kuard", "198.18.0.1"))
+        await api.start()
+        shown = await metrics_reader.until(port, lambda shown: shown.value("lbctl_dns_names") == 3)
+        assert shown.value(VISIBLE + "_count") == 0
+
+    run(tmp_path, scenario, reachable=False)
 
 
 def test_counters_never_go_down_when_a_worker_is_replaced(tmp_path: Path) -> None:
