@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from lbctl.runtime.options import config_option, kubeconfig_option
+from lbctl_dns import query
 
 if TYPE_CHECKING:
     from lbctl_dns import listening, primary
@@ -17,6 +18,9 @@ DEFAULT_STATE_DIR = Path("/var/lib/lbctl/dns")
 @click.group("dns")
 def dns_group() -> None:
     """Answer DNS queries for the names of LoadBalancer Services."""
+
+
+dns_group.add_command(query.query)
 
 
 @dns_group.command()

@@ -11,12 +11,22 @@ from lbctl_dns.table import OWNER_POINTER, Encoded, Table, records_of, targets_o
 
 NOERROR, FORMERR, SERVFAIL, NXDOMAIN, NOTIMP, REFUSED = range(6)
 BADVERS = 16
+_RCODE_NAMES = ("NOERROR", "FORMERR", "SERVFAIL", "NXDOMAIN", "NOTIMP", "REFUSED")
 
 MAX_CHASE = 8
 """Aliases followed in one answer; a resolver asks on where we stop."""
 
 _REFUSED_TYPES = frozenset({249, 250, 251, 252, 253, 254})
 """TKEY, TSIG, transfers and mailbox queries: no data of a name."""
+
+
+def rcode_name(rcode: int) -> str:
+    """Return an rcode's name, `RCODE9` of those that we never give.
+
+    >>> rcode_name(3), rcode_name(9)
+    ('NXDOMAIN', 'RCODE9')
+    """
+    return _RCODE_NAMES[rcode] if rcode < len(_RCODE_NAMES) else f"RCODE{rcode}"
 
 
 @dataclass(slots=True)

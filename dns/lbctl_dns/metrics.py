@@ -10,9 +10,7 @@ from prometheus_client.registry import CollectorRegistry
 from lbctl.kube import resources
 from lbctl.runtime import metrics
 from lbctl.runtime.metrics import Definition
-from lbctl_dns import crew, names, notify, primary, sightings, tally
-
-_RCODE_NAMES = ("NOERROR", "FORMERR", "SERVFAIL", "NXDOMAIN", "NOTIMP", "REFUSED")
+from lbctl_dns import crew, lookup, names, notify, primary, sightings, tally
 
 QUERIES = Definition(
     "counter",
@@ -213,10 +211,10 @@ def counted(totals: tally.Totals) -> Iterable[Metric]:
     each = (("udp", totals.udp), ("tcp", totals.tcp))
     return (
         QUERIES.family(
-            ((transport, _rcode_name(rcode)), number)
+            ((transport, lookup.rcode_name(rcode)), number)
             for transport, one in each
             for rcode, number in enumerate(one.rcodes)
-            if number or rcode < len(_RCODE_NAMES)
+            if number or rcode <= lookup.REFUSED
         ),
         UNANSWERED.family(((transport,), one.unanswered) for transport, one in each),
         SLOW_PATH.family(((transport,), one.slow) for transport, one in each),
@@ -227,7 +225,3 @@ def counted(totals: tally.Totals) -> Iterable[Metric]:
         QUERY_SECONDS.distribution([((), totals.udp.buckets, totals.udp.timed_ns / 1e9)]),
         WORKER_CPU.family([((), totals.cpu_ns / 1e9)]),
     )
-
-
-def _rcode_name(rcode: int) -> str:
-    return _RCODE_NAMES[rcode] if rcode < len(_RCODE_NAMES) else f"RCODE{rcode}"
