@@ -41,3 +41,15 @@ def test_an_option_that_is_wrong_is_refused_with_a_reason(
 
 def test_with_a_cluster_secondaries_are_in_the_settings() -> None:
     assert "secondaries are in the settings" in said("--allow-transfer", "127.0.0.1")
+
+
+def test_a_wrong_file_of_cookie_secrets_is_told_before_anything_begins(tmp_path: Path) -> None:
+    secrets, settings = tmp_path / "secrets", tmp_path / "settings"
+    secrets.write_text("0f" * 16 + "\n" + "0e" * 8)
+    settings.write_text(f"nameservice: {{cookieSecretFile: {secrets}}}")
+    found = CliRunner().invoke(
+        cli.serve, ["--listen", "127.0.0.1:5399", "--config", str(settings), "--zone", "a=b"]
+    )
+    assert found.exit_code == 1
+    assert f"{secrets}:2: is no secret of 16 bytes or more" in found.output
+    assert "0e0e" not in found.output
