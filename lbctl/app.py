@@ -32,6 +32,7 @@ from lbctl.plan.hostnames import Naming
 from lbctl.runtime import endpoint, reload
 from lbctl.runtime import metrics as common
 from lbctl.settings import Settings
+from lbctl.translate import zones as zone_basis
 from lbctl.translate.hostnames import suffix_rules
 from lbctl.translate.namespaces import scope_of
 from lbctl.translate.pools import configured_pools, mirrors
@@ -129,12 +130,13 @@ class Controller:
         """Have a Zone object for each zone, those of the pools' addresses included."""
         settings = self.settings
         if settings.lbctl.delete_config == "true":
-            self.zone_objects.serve(())
+            self.zone_objects.serve((), "")
             return
         wanted = settings.nameservice.reverse and bool(settings.zones)
         pools = self._snapshots.resolved.pools if wanted else ()
         ranges = [one for pool in pools for one in pool.given]
-        self.zone_objects.serve((*settings.zones, *reverse.zones_of(ranges)))
+        origins = (*settings.zones, *reverse.zones_of(ranges))
+        self.zone_objects.serve(origins, zone_basis.basis(settings))
 
     async def follow(self) -> None:
         """Decide whenever this process leads; returns only by cancellation."""

@@ -18,6 +18,7 @@ class ZoneObjects:
     def __init__(self, api: client.Client, known: Caches) -> None:
         self._caches = known
         self._digests = Digests(())
+        self._basis = ""
         self._objects = Objects(api, resources.ZONES, known.zones, self._plan)
 
     def listen(self) -> None:
@@ -25,14 +26,12 @@ class ZoneObjects:
         self._caches.decisions.subscribe(self._decided)
         self._caches.zones.subscribe(lambda change: self._objects.changed())
 
-    def serve(self, origins: Iterable[str]) -> None:
-        """Have an object for each of these zones from now on."""
-        digests = Digests(origins)
-        if digests.origins == self._digests.origins:
+    def serve(self, origins: Iterable[str], basis: str) -> None:
+        """Have an object for each of these zones from now on, made by these settings."""
+        wanted = frozenset(origins)
+        if (wanted, basis) == (self._digests.origins, self._basis):
             return
-        for obj in self._caches.decisions:
-            digests.put(obj["metadata"]["name"], obj)
-        self._digests = digests
+        self._digests, self._basis = self._digests.moved(wanted, basis), basis
         self._objects.changed()
 
     async def run(self) -> None:

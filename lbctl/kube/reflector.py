@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import random
+from collections.abc import Callable
 
 from lbctl.kube import client, retry
 from lbctl.kube.resources import Resource
@@ -32,6 +33,8 @@ class Reflector:
         self._resource = resource
         self._store = store
         self._namespace = namespace
+        self.refused: Callable[[], None] = lambda: None
+        """Called when there is no such resource, or no right to list it."""
         self._selectors = {"label_selector": label_selector, "field_selector": field_selector}
 
     async def run(self) -> None:
@@ -53,6 +56,7 @@ class Reflector:
             listed = await self._api.list(self._resource, self._namespace, **self._selectors)
         except errors.Permanent as error:
             # An absent CRD or a missing right may be mended while we run; say so and go on.
+            self.refused()
             raise errors.Unavailable(f"cannot list {self._resource.plural}: {error}") from error
         self._store.replace(listed.items, int(listed.resource_version or 0))
         return listed.resource_version

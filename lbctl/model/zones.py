@@ -8,11 +8,14 @@ import hashlib
 import ipaddress
 import json
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 Json: TypeAlias = Mapping[str, Any]
 
 _BITS = 128
+_FORMAT = 1
+"""Another number when other records are made from the same decisions and settings."""
 WITHDRAWN = "Withdrawn"
 CURRENT = "Current"
 
@@ -44,13 +47,40 @@ def parts(decision: Json) -> Json:
     }
 
 
-class Digests:
-    """The digest of each zone's content, kept current decision by decision."""
+@dataclass(frozen=True, slots=True)
+class _Share:
+    """What one decision adds to the zones of its names."""
 
-    def __init__(self, origins: Iterable[str]) -> None:
-        self._sums = dict.fromkeys(origins, 0)
-        self._shares: dict[str, tuple[int, frozenset[str]]] = {}
-        """What each decision adds, and to which zones."""
+    value: int
+    hosts: tuple[str, ...]
+    addresses: tuple[str, ...]
+
+
+_NOTHING = _Share(0, (), ())
+
+
+class Digests:
+    """The digest of each zone's content, kept current decision by decision.
+
+    `basis` is what the settings say about records (`translate.zones.basis`). A zone within another
+    one takes names from it, so it counts in the digest of that one.
+    """
+
+    def __init__(self, origins: Iterable[str], basis: str = "") -> None:
+        listed = sorted(origins)
+        self._sums = {
+            origin: _hash([_FORMAT, basis, [one for one in listed if one.endswith(f".{origin}")]])
+            for origin in listed
+        }
+        self._shares: dict[str, _Share] = {}
+
+    def moved(self, origins: Iterable[str], basis: str) -> "Digests":
+        """Return the digests that the same decisions give other zones, or by other settings."""
+        other = Digests(origins, basis)
+        for key, share in self._shares.items():
+            other._shares[key] = share
+            other._add(share.value, other._zones_of(share))
+        return other
 
     @property
     def origins(self) -> frozenset[str]:
@@ -63,33 +93,24 @@ class Digests:
 
     def put(self, key: str, decision: Json | None) -> frozenset[str]:
         """Take a decision, or that it is gone; return the zones that are other ones now."""
-        before = self._shares.pop(key, (0, frozenset()))
-        now = self._share(decision) if decision is not None else (0, frozenset())
-        if now[1]:
+        before = self._shares.pop(key, _NOTHING)
+        now = _share(decision) if decision is not None else _NOTHING
+        if now.value:
             self._shares[key] = now
         if now == before:
             return frozenset()
-        self._add(-before[0], before[1])
-        self._add(now[0], now[1])
-        return before[1] | now[1]
+        left, entered = self._zones_of(before), self._zones_of(now)
+        self._add(-before.value, left)
+        self._add(now.value, entered)
+        return left | entered
 
     def _add(self, share: int, origins: Iterable[str]) -> None:
         for origin in origins:
             self._sums[origin] = (self._sums[origin] + share) % 2**_BITS
 
-    def _share(self, decision: Json) -> tuple[int, frozenset[str]]:
-        made_from = parts(decision)
-        if not made_from:
-            return 0, frozenset()
-        text = json.dumps(made_from, sort_keys=True, separators=(",", ":"))
-        share = int.from_bytes(hashlib.sha256(text.encode()).digest()[: _BITS // 8])
-        return share, frozenset(self._zones_of(made_from))
-
-    def _zones_of(self, made_from: Json) -> Iterator[str]:
-        hosts = [str(name["host"]) for name in made_from["names"]]
-        reverse = [ipaddress.ip_address(text).reverse_pointer for text in made_from["addresses"]]
-        for name in (*hosts, *reverse):
-            yield from self._zone_of(name)
+    def _zones_of(self, share: _Share) -> frozenset[str]:
+        reverse = (ipaddress.ip_address(text).reverse_pointer for text in share.addresses)
+        return frozenset(zone for name in (*share.hosts, *reverse) for zone in self._zone_of(name))
 
     def _zone_of(self, name: str) -> Iterator[str]:
         """Yield the innermost zone that holds a name, if there is one."""
@@ -99,3 +120,16 @@ class Digests:
                 yield rest
                 return
             rest = rest.partition(".")[2]
+
+
+def _share(decision: Json) -> _Share:
+    made_from = parts(decision)
+    if not made_from:
+        return _NOTHING
+    hosts = tuple(str(name["host"]) for name in made_from["names"])
+    return _Share(_hash(made_from), hosts, tuple(made_from["addresses"]))
+
+
+def _hash(made_from: Any) -> int:
+    text = json.dumps(made_from, sort_keys=True, separators=(",", ":"))
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[: _BITS // 8])

@@ -8,6 +8,7 @@ from controller_bed import SETTINGS, Bed, Play, served
 from lbctl.kube import resources
 from lbctl.kube.objects import Json
 from lbctl.model.zones import Digests
+from lbctl.translate import zones as zone_basis
 
 ORIGIN = "lb.example"
 
@@ -18,7 +19,7 @@ def zone(bed: Bed, origin: str = ORIGIN) -> Json:
 
 def digest(bed: Bed) -> str:
     """Return the digest that the decisions have now."""
-    digests = Digests([ORIGIN])
+    digests = Digests([ORIGIN], zone_basis.basis(SETTINGS))
     for obj in bed.all(resources.L4_VIRTUAL_SERVICES):
         digests.put(obj["metadata"]["name"], obj)
     return digests.of(ORIGIN)

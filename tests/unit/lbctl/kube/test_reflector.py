@@ -12,6 +12,7 @@ from fakes.api_objects import Refusal
 from lbctl.kube import resources
 from lbctl.kube.client import Client
 from lbctl.kube.reflector import Reflector
+from lbctl.kube.resources import Resource
 from lbctl.kube.store import Store
 
 
@@ -48,6 +49,18 @@ def play(
             reflector = Reflector(api, resources.FABRICS, bed.store)
             async with event_loops.running(reflector.run()):
                 await body(bed)
+
+    event_loops.run(within(), event_loops.Hurried)
+
+
+def test_a_kind_that_the_server_does_not_have_is_told() -> None:
+    async def within() -> None:
+        async with api_server.serving() as fake, Client(fake.cluster) as api:
+            told = asyncio.Event()
+            missing = Reflector(api, Resource("lbctl.io", "v1", "none", "None", False), Store())
+            missing.refused = told.set
+            async with event_loops.running(missing.run()):
+                await told.wait()
 
     event_loops.run(within(), event_loops.Hurried)
 

@@ -91,7 +91,14 @@ def test_what_names_are_not_made_from_changes_nothing(what: str) -> None:
 
 @pytest.mark.parametrize(
     ("serial", "now_s", "later"),
-    [(0, 5, 5), (5, 5, 6), (9, 5, 10), (2**32 - 1, 3, 3), (2**32 - 1, 2**32 - 1, 0)],
+    [
+        (0, 5, 5),
+        (5, 5, 6),
+        (9, 5, 10),
+        (2**32 - 1, 3, 3),
+        (2**32 - 1, 2**31, 0),
+        (2**32 - 1, 2**32 - 1, 0),
+    ],
 )
 def test_a_later_serial_is_later_for_secondaries(serial: int, now_s: int, later: int) -> None:
     assert zones.later_serial(serial, now_s) == later
