@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import ipaddress
-import itertools
 import json
 import time
 from typing import Any
@@ -24,6 +23,7 @@ SOA = zone.Soa(
 )
 PATH = "/apis/lbctl.io/v1alpha1/l4virtualservices"
 POOLS_PATH = "/apis/lbctl.io/v1alpha1/addresspools"
+ZONES_PATH = "/apis/lbctl.io/v1alpha1/zones"
 
 
 def sets(host: str, *texts: str, ttl_s: int = 5) -> tuple[zone.RecordSet, ...]:
@@ -96,28 +96,80 @@ def decision(
     }
 
 
+class Listed:
+    """Objects of one kind, listed and watched; the n-th event has version n."""
+
+    def __init__(self) -> None:
+        self._objects: dict[str, Object] = {}
+        self._history: list[tuple[str, Object]] = []
+        self._moved = asyncio.Condition()
+        self.told_at = 0.0
+        """When the last watch event left, by the monotonic clock."""
+
+    async def put(self, obj: Object) -> None:
+        kind = "MODIFIED" if obj["metadata"]["name"] in self._objects else "ADDED"
+        await self._record(kind, obj)
+        self._objects[obj["metadata"]["name"]] = obj
+
+    async def delete(self, name: str) -> None:
+        await self._record("DELETED", json.loads(json.dumps(self._objects.pop(name))))
+
+    async def _record(self, kind: str, obj: Object) -> None:
+        async with self._moved:
+            obj["metadata"]["resourceVersion"] = str(len(self._history) + 1)
+            self._history.append((kind, obj))
+            self._moved.notify_all()
+
+    async def get(self, request: web.Request) -> web.StreamResponse:
+        if "watch" in request.query:
+            return await self._watch(request)
+        listed = {
+            "metadata": {"resourceVersion": str(len(self._history))},
+            "items": list(self._objects.values()),
+        }
+        return web.json_response(listed)
+
+    async def _watch(self, request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        seen = int(request.query["resourceVersion"])
+        with contextlib.suppress(ConnectionError):
+            while True:
+                for kind, obj in self._history[seen:]:
+                    line = json.dumps({"type": kind, "object": obj})
+                    self.told_at = time.monotonic()
+                    await response.write(line.encode() + b"\n")
+                    seen += 1
+                async with self._moved:
+                    if len(self._history) <= seen:
+                        await self._moved.wait()
+        return response
+
+
 class NamesApi:
     """An API server that lists and watches L4VirtualServices, and can be stopped and started.
 
-    It lists AddressPools, too; of those nothing changes.
+    It lists AddressPools, too; of those nothing changes. It has Zones only where a test says so.
     """
 
-    def __init__(self) -> None:
-        self._objects: dict[str, dict[str, Any]] = {}
-        self._history: list[tuple[int, str, dict[str, Any]]] = []
-        self._versions = itertools.count(1)
-        self._version = 0
-        self._moved = asyncio.Condition()
+    def __init__(self, zones: Listed | None = None) -> None:
+        self._decisions = Listed()
+        self._zones = zones
         self._runner: web.AppRunner | None = None
         self.port = 0
-        self.told_at = 0.0
-        """When the last watch event left, by the monotonic clock."""
-        self.pools: list[dict[str, Any]] = []
+        self.pools: list[Object] = []
+
+    @property
+    def told_at(self) -> float:
+        """Return when the last event left, by the monotonic clock."""
+        return self._decisions.told_at
 
     async def start(self) -> None:
         application = web.Application()
-        application.router.add_get(PATH, self._get)
+        application.router.add_get(PATH, self._decisions.get)
         application.router.add_get(POOLS_PATH, self._get_pools)
+        if self._zones is not None:
+            application.router.add_get(ZONES_PATH, self._zones.get)
         self._runner = web.AppRunner(application, shutdown_timeout=0.1)
         await self._runner.setup()
         site = web.TCPSite(self._runner, "127.0.0.1", self.port)
@@ -129,29 +181,11 @@ class NamesApi:
             await self._runner.cleanup()
             self._runner = None
 
-    async def put(self, obj: dict[str, Any]) -> None:
-        kind = "MODIFIED" if obj["metadata"]["name"] in self._objects else "ADDED"
-        await self._record(kind, obj)
-        self._objects[obj["metadata"]["name"]] = obj
+    async def put(self, obj: Object) -> None:
+        await self._decisions.put(obj)
 
     async def delete(self, name: str) -> None:
-        await self._record("DELETED", json.loads(json.dumps(self._objects.pop(name))))
-
-    async def _record(self, kind: str, obj: dict[str, Any]) -> None:
-        async with self._moved:
-            self._version = next(self._versions)
-            obj["metadata"]["resourceVersion"] = str(self._version)
-            self._history.append((self._version, kind, obj))
-            self._moved.notify_all()
-
-    async def _get(self, request: web.Request) -> web.StreamResponse:
-        if "watch" in request.query:
-            return await self._watch(request)
-        listed = {
-            "metadata": {"resourceVersion": str(self._version)},
-            "items": list(self._objects.values()),
-        }
-        return web.json_response(listed)
+        await self._decisions.delete(name)
 
     async def _get_pools(self, request: web.Request) -> web.StreamResponse:
         if "watch" not in request.query:
@@ -159,20 +193,4 @@ class NamesApi:
         response = web.StreamResponse()
         await response.prepare(request)
         await asyncio.Event().wait()
-        return response
-
-    async def _watch(self, request: web.Request) -> web.StreamResponse:
-        response = web.StreamResponse()
-        await response.prepare(request)
-        seen = int(request.query["resourceVersion"])
-        with contextlib.suppress(ConnectionError):
-            while True:
-                for version, kind, obj in self._history[seen:]:  # the n-th has version n
-                    line = json.dumps({"type": kind, "object": obj})
-                    self.told_at = time.monotonic()
-                    await response.write(line.encode() + b"\n")
-                    seen = version
-                async with self._moved:
-                    if self._version <= seen:
-                        await self._moved.wait()
         return response

@@ -23,6 +23,8 @@ class Setup:
     """Port of the server that it takes the zone from."""
     key: str
     secret: str = SECRET
+    others: tuple[int, ...] = ()
+    """Ports of further primaries, for Knot."""
 
 
 def bind(setup: Setup) -> list[str]:
@@ -46,6 +48,14 @@ zone "{ZONE}" {{
 
 def knot(setup: Setup, *further: str) -> list[str]:
     path = setup.folder / "knot.conf"
+    remotes = "".join(
+        f"""
+  - id: lbctl-{port}
+    address: 127.0.0.1@{port}
+    key: {setup.key}"""
+        for port in (setup.primary, *setup.others)
+    )
+    masters = ", ".join(f"lbctl-{port}" for port in (setup.primary, *setup.others))
     path.write_text(
         f"""
 server:
@@ -63,10 +73,7 @@ key:
   - id: {setup.key}
     algorithm: hmac-sha256
     secret: {setup.secret}
-remote:
-  - id: lbctl
-    address: 127.0.0.1@{setup.primary}
-    key: {setup.key}
+remote:{remotes}
 acl:
   - id: notify-from-lbctl
     key: {setup.key}
@@ -77,7 +84,7 @@ acl:
 zone:
   - domain: {ZONE}
     storage: {setup.folder}
-    master: lbctl
+    master: [{masters}]
     acl: [notify-from-lbctl, tests]
 """
         + "".join(f"    {line}\n" for line in further)

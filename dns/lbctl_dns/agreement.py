@@ -41,6 +41,9 @@ class Agreement:
         self._open.append((digest, change))
         if self._awaited is not None and self._awaited[1] == digest:
             return self._cut(self._awaited[0], len(self._open))
+        if digest == self._base:
+            # It came and went within a moment: the leader has no reason to say a word.
+            self._open.clear()
         if len(self._open) > MAX_OPEN:
             half = len(self._open) // 2
             rest = zone.merged(one for _, one in self._open[:half])

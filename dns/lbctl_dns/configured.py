@@ -7,6 +7,7 @@ from lbctl.ipam.resolve import resolve
 from lbctl.model import errors, reverse
 from lbctl.model.pool import AddressRange, DeclaredPool
 from lbctl.settings import NameServiceSettings, Settings
+from lbctl.translate import zones as zone_basis
 from lbctl.translate.pools import configured_pools
 from lbctl_dns import contents, limit, names, zone
 
@@ -33,7 +34,8 @@ def zones(tree: Settings, declared: Iterable[DeclaredPool] = ()) -> tuple[zone.Z
 
 def style(tree: Settings) -> contents.Style:
     """Return what the settings say about records."""
-    return contents.Style(tree.lbctl.cluster_name, tree.nameservice.owner_records)
+    basis = zone_basis.basis(tree)
+    return contents.Style(tree.lbctl.cluster_name, tree.nameservice.owner_records, basis)
 
 
 def _ranges(tree: Settings, declared: Iterable[DeclaredPool]) -> Iterator[AddressRange]:

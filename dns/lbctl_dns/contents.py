@@ -20,6 +20,8 @@ class Style:
     """As owner records name it."""
     owner_records: bool = False
     """Each name has a TXT record that tells whose it is."""
+    basis: str = ""
+    """All that they say about records, as part of each zone's digest."""
 
 
 PLAIN = Style()

@@ -8,28 +8,33 @@ resolvers would remember an NXDOMAIN and ask another server after a SERVFAIL.
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from lbctl.kube import client, config, reflector, resources, store
 from lbctl.kube.objects import Json
+from lbctl.model.zones import Digests, later_serial
 from lbctl.runtime import reload
 from lbctl.settings import Settings
 from lbctl_dns import (
+    cache,
     configured,
     contents,
     cookies,
     crew,
     decisions,
     declared_pools,
+    described,
     frames,
     handover,
     journal,
+    keeping,
     limit,
     listening,
     metrics,
     names,
+    numbering,
     primary,
     publications,
     secondaries,
@@ -41,9 +46,10 @@ from lbctl_dns import (
 
 log = logging.getLogger(__name__)
 
-SAVE_EVERY_S = 2.0
 SERIAL_RESERVE = 5000
 """More changes than happen between two snapshots: a restart goes on beyond them."""
+PATIENCE_S = 10.0
+"""Time for the leader to give a change its serial, which it does within one or two seconds."""
 ABSENT_S = 30.0
 """Time for the leader to make an object again that a whole list lacks; then its names go."""
 RESTORED = "restored from disk"
@@ -69,36 +75,6 @@ class Options:
         return configured.rate_limit(self.settings.nameservice)
 
 
-class Cache(store.Store):
-    """A Store that tells whether an object went by a watch event or is missing from a list."""
-
-    def __init__(self) -> None:
-        super().__init__(transform=decisions.slim)
-        self.listing = False
-        self.arrived_s: float | None = None
-        """When the watch event that is being taken came, by `time.monotonic`."""
-        self.heard: Callable[[], None] = lambda: None
-        """Called whenever the API server said something, be it that there is nothing new."""
-
-    def replace(self, objects: Iterable[Json], resource_version: int) -> None:
-        """Take a whole list."""
-        self.listing = True
-        try:
-            super().replace(objects, resource_version)
-        finally:
-            self.listing = False
-        self.heard()
-
-    def apply(self, kind: str, obj: Json) -> None:
-        """Take one watch event."""
-        self.arrived_s = time.monotonic()
-        try:
-            super().apply(kind, obj)
-        finally:
-            self.arrived_s = None
-        self.heard()
-
-
 class ClusterFeed:
     """The published names of one cluster."""
 
@@ -110,19 +86,24 @@ class ClusterFeed:
         *,
         style: contents.Style = contents.PLAIN,
         absent_s: float = ABSENT_S,
+        patience_s: float = PATIENCE_S,
     ) -> None:
-        first = zone.later_serial(0, int(time.time()))
+        first = later_serial(0, int(time.time()))
         self._authority = zone.Authority(zones, {one.origin: first for one in zones})
         self._publications = publications.Publications(self._authority, style)
-        self._path = path
-        self._absent_s = absent_s
+        self._digests = Digests(map(names.to_host, self._authority.serials), style.basis)
+        self._serials = numbering.Serials(self._authority, self._digests)
+        self._absent_s, self._patience_s = absent_s, patience_s
         self._settings: Settings | None = None
         self.pools = declared_pools.DeclaredPools(self._pools_moved)
         """Whose addresses have names."""
-        self.cache = Cache()
+        self.cache = cache.Cache()
         """What the API says; feed it and everything follows."""
         self.cache.subscribe(self._changed)
-        self._unsaved = asyncio.Event()
+        self.zone_objects = store.Store()
+        """The serials that the leader gives; the same."""
+        self.zone_objects.subscribe(self._told)
+        self._keeper = keeping.Keeper(path, self.state)
         self._send: Callable[[frames.Transaction], None] = lambda _: None
         self._tell: Callable[[bytes], None] = lambda _: None
         self.primary = primary.Primary(plan)
@@ -131,8 +112,10 @@ class ClusterFeed:
         self._restored = False
         self._past_serials: dict[bytes, int] = {}
         """The last serials of zones that we had: one that comes back goes on from there."""
-        self._saved = self._load()
-        self._restore()
+        self._floors: dict[bytes, int] = {}
+        """Serials that secondaries may know: the leader's are taken where they are later."""
+        self._saved = _load(path)
+        self._restore(path)
         self.kept = metrics.Metrics()
         self.cache.heard = self.kept.calls.heard
 
@@ -171,13 +154,17 @@ class ClusterFeed:
         if zones == before.zones and style == self._publications.style:
             return
         self._past_serials |= before.serials
-        first = zone.later_serial(0, int(time.time()))
-        serials = {one.origin: self._past_serials.get(one.origin, first) for one in zones}
-        self._authority = zone.Authority(zones, serials)
+        self._floors |= {origin: before.serials[origin] for origin in self.primary.library.zones}
+        first = later_serial(0, int(time.time()))
+        serial_of = {one.origin: self._past_serials.get(one.origin, first) for one in zones}
+        self._authority = zone.Authority(zones, serial_of)
         self._publications = self._publications.moved(self._authority, style)
         if not self._complete:
             self._show_saved()
-        self._authority.raise_unlike(before, int(time.time()))
+        self._digests = self._digests.moved(map(names.to_host, serial_of), style.basis)
+        self._serials = self._serials.moved(self._authority, self._digests)
+        self._authority.raise_unlike(before, self._serials.own, int(time.time()))
+        self._hear_all()
         self._show_all()
         shown = ", ".join(names.to_text(one.origin) for one in zones[:8])
         log.info("%d zones now: %s", len(zones), shown)
@@ -215,12 +202,16 @@ class ClusterFeed:
 
     def _contents(self) -> tuple[zone.RecordSet, ...]:
         """Return what secondaries may take: nothing while names may be missing."""
-        return self._authority.contents() if self.is_known else ()
+        if not self.is_known:
+            return ()
+        restored = self.primary.library.zones.keys() & self._authority.serials.keys()
+        return self._authority.contents_of(self._serials.takeable if self._complete else restored)
 
     def _show_all(self) -> None:
         self._send(self.whole())
-        self.primary.show(self._contents)
-        self._unsaved.set()
+        self.primary.show(self._contents, self._serials.ahead)
+        if self._complete:
+            self._keeper.changed()
 
     async def run(self, kubeconfig: Path | None, options: Options) -> None:
         """Serve until cancelled."""
@@ -244,14 +235,17 @@ class ClusterFeed:
                 group.create_task(cookies.follow(self._current, workers.share))
                 watch = reflector.Reflector(api, resources.L4_VIRTUAL_SERVICES, self.cache)
                 group.create_task(watch.run())
+                shared = reflector.Reflector(api, resources.ZONES, self.zone_objects)
+                shared.refused = self.zone_objects.synced.set  # then there are none to wait for
+                group.create_task(shared.run())
                 pools = reflector.Reflector(api, resources.ADDRESS_POOLS, self.pools.store)
                 group.create_task(pools.run())
                 group.create_task(self.first_sync())
-                group.create_task(self._keep_saved())
+                group.create_task(self._keeper.run())
                 group.create_task(reload.follow(options.config, options.settings, self.apply))
                 group.create_task(shown(self, self.kept, workers, options))
         finally:
-            self._save_last()
+            self._keeper.write_last()
 
     def _changed(self, change: store.Change) -> None:
         """Take one change of the cache; before the first sync, `first_sync` reads it all."""
@@ -260,67 +254,113 @@ class ClusterFeed:
         if change.new is None:
             self._gone(change.key, missed=self.cache.listing)
         else:
-            self._publish(self._decided(change.key, change.new), change.key)
+            self._publish(*self._decided(change.key, change.new), change.key)
 
     def _gone(self, owner: str, *, missed: bool) -> None:
-        self._publish(self._publications.deleted(owner), owner)
+        gone = self._publications.deleted(owner)
         if owner not in self._publications.held:
+            self._publish(gone, self._digests.put(owner, None), owner)
             return
-        log.warning("deleted but not withdrawn: its names stay", extra={"key": _log_key(owner)})
+        # Its names stay, so the digest does: their absence is another content.
+        log.warning(
+            "deleted but not withdrawn: its names stay", extra={"key": described.log_key(owner)}
+        )
         if missed:
             # The withdrawal probably fell into the gap between our watch and this list.
             loop = asyncio.get_running_loop()
             loop.call_later(self._absent_s, self._let_go, owner)
 
     def _let_go(self, owner: str) -> None:
-        self._publish(self._publications.let_go(owner), owner)
+        if owner in self._publications.held:
+            self._publish(self._publications.let_go(owner), self._digests.put(owner, None), owner)
+
+    def _told(self, change: store.Change) -> None:
+        """Take one change of Zone objects; before the first sync, `first_sync` reads them all."""
+        if self._complete:
+            self._release(self._heard(change.key, change.new))
+
+    def _hear_all(self) -> None:
+        """Take what all Zone objects say, which a whole table tells workers afterwards."""
+        if self._complete:
+            for obj in self.zone_objects:
+                self._note(self._heard(str(obj["metadata"]["name"]), obj))
+
+    def _heard(self, name: str, obj: Json | None) -> numbering.Release:
+        if obj is None:
+            return self._serials.left(name, int(time.time()))
+        word = numbering.Word(name, obj["spec"]["serial"], obj["spec"]["digest"])
+        return self._serials.told(word, self._floor(names.to_wire(name)), int(time.time()))
+
+    def _floor(self, origin: bytes) -> int | None:
+        """Return the serial that the leader's must be later than when it begins to give them."""
+        if origin in self.primary.library.zones:
+            return self._authority.serials.get(origin)
+        return self._floors.get(origin)
+
+    def _overdue(self, wait: numbering.Wait) -> None:
+        self._release(self._serials.overdue(wait, int(time.time())))
 
     async def first_sync(self) -> None:
-        """Replace what was restored by the first complete list, as one change."""
+        """Replace what was restored by the first complete lists, as one change."""
         await self.cache.synced.wait()
-        before = {one.key: one for one in self._authority.contents()}
+        await self.zone_objects.synced.wait()
+        before = {one.key: one for one in self._authority.records()}
         for obj in self.cache:
             self._decided(str(obj["metadata"]["name"]), obj)
         self._authority.publish(RESTORED, None)
-        after = {one.key: one for one in self._authority.contents()}
+        after = {one.key: one for one in self._authority.records()}
         self._authority.raise_serials(zone.difference(before, after), int(time.time()))
         self._complete, self._saved = True, ()
+        self._hear_all()
         self._show_all()
         log.info("names of %d virtual services are served", len(self.cache))
 
-    def _decided(self, owner: str, obj: Json) -> zone.Change:
+    def _decided(self, owner: str, obj: Json) -> tuple[zone.Change, frozenset[str]]:
+        """Return what a decision changes in answers, and the zones whose digest it moves."""
         decision = decisions.parse(obj)
         for fault in (*decision.faults, *publications.outside(self._authority, decision)):
-            log.warning("not published: %s", fault, extra={"key": _log_key(owner)})
-        return self._publications.decided(owner, decision)
+            log.warning("not published: %s", fault, extra={"key": described.log_key(owner)})
+        held = frozenset(self._publications.held)
+        change = self._publications.decided(owner, decision)
+        yielded = held.difference(self._publications.held, (owner,))
+        moved = [self._digests.put(owner, obj)]
+        moved += [self._digests.put(other, None) for other in yielded]
+        return change, frozenset().union(*moved)
 
-    def _publish(self, change: zone.Change, owner: str) -> None:
-        if not change:
-            return
-        now = self._authority.raise_serials(change, int(time.time()))
-        upserts = tuple(table.encode(one) for one in now.upserts)
-        self._send(frames.Transaction(upserts, now.deletes))
-        self.primary.change(now)
-        self._unsaved.set()
-        log.info("%s", _described(now), extra={"key": _log_key(owner) if owner else ""})
+    def _publish(self, change: zone.Change, moved: frozenset[str], owner: str) -> None:
+        if change or moved:
+            self._release(self._serials.published(change, moved, int(time.time())), owner)
 
-    def _load(self) -> tuple[zone.RecordSet, ...]:
-        try:
-            return (snapshot.load(self._path) if self._path else None) or ()
-        except (snapshot.Damaged, frames.OutOfStep, OSError) as error:
-            log.error("no names from disk: %s", error)
-            return ()
+    def _release(self, release: numbering.Release, owner: str = "") -> None:
+        self._note(release)
+        now = release.shown
+        if now:
+            upserts = tuple(table.encode(one) for one in now.upserts)
+            self._send(frames.Transaction(upserts, now.deletes))
+            self._keeper.changed()
+            log.info("%s", described.change(now), extra={"key": described.log_key(owner)})
+        self.primary.take(release, self._authority.contents_of)
 
-    def _restore(self) -> None:
+    def _note(self, release: numbering.Release) -> None:
+        """Say what is wrong, and see to it that no zone waits for ever."""
+        for fault in release.faults:
+            log.warning("%s", fault)
+        for wait in release.waits:
+            loop = asyncio.get_running_loop()
+            loop.call_later(self._patience_s, self._overdue, wait)
+
+    def _restore(self, path: Path | None) -> None:
         for one in self._saved:
             if one.rtype == zone.SOA:
-                serial = int.from_bytes(one.rdatas[0][-20:-16]) + SERIAL_RESERVE
-                self._past_serials[one.name] = zone.later_serial(serial, int(time.time()))
-        serials = self._authority.serials
-        serials |= {key: self._past_serials[key] for key in serials.keys() & self._past_serials}
+                saved = journal.serial_of(one)
+                self._floors[one.name] = (saved - 1) % 2**32  # the saved one again is as good
+                later = later_serial(saved + SERIAL_RESERVE, int(time.time()))
+                self._past_serials[one.name] = later
+        known = self._authority.serials
+        known |= {key: self._past_serials[key] for key in known.keys() & self._past_serials}
         self._show_saved()
-        if self._path is not None and self._saved:
-            self.primary.restore(self._saved, journal.path_beside(self._path))
+        if path is not None and self._saved:
+            self.primary.restore(self._saved, journal.path_beside(path))
             self.primary.show(self._contents)
 
     def _show_saved(self) -> None:
@@ -337,32 +377,18 @@ class ClusterFeed:
         self._restored = self._authority.serials.keys() <= known
         log.info("%d record sets from disk are served until the API is read", len(rest))
 
-    async def _keep_saved(self) -> None:
-        while self._path is not None:
-            await self._unsaved.wait()
-            self._unsaved.clear()
-            try:
-                await asyncio.to_thread(_save, self._state(self._path))
-            except OSError as error:
-                log.error("names are not saved: %s", error)
-            await asyncio.sleep(SAVE_EVERY_S)
-
-    def _save_last(self) -> None:
-        if self._path is not None and self._unsaved.is_set():
-            try:
-                _save(self._state(self._path))
-            except OSError as error:
-                log.error("names are not saved: %s", error)
-
-    def _state(self, path: Path) -> dict[Path, bytes]:
-        # The journal first: without the snapshot that it leads to, it is dropped.
-        names_now = snapshot.render(self._authority.contents())
-        return {**self.primary.state(journal.path_beside(path)), path: names_now}
+    def state(self) -> keeping.State:
+        """Return what a restart goes on from."""
+        sets = (*self._serials.saved_soas(), *self._authority.records())
+        return keeping.State(sets, self.primary.library.steps(self._serials.own))
 
 
-def _save(files: dict[Path, bytes]) -> None:
-    for path, content in files.items():
-        snapshot.save(path, content)
+def _load(path: Path | None) -> tuple[zone.RecordSet, ...]:
+    try:
+        return (snapshot.load(path) if path else None) or ()
+    except (snapshot.Damaged, frames.OutOfStep, OSError) as error:
+        log.error("no names from disk: %s", error)
+        return ()
 
 
 async def shown(
@@ -371,25 +397,3 @@ async def shown(
     """Serve health checks and metrics until cancelled."""
     settings = options.settings.metrics
     await vitals.serve(kept, published, workers, options.places[0], settings)
-
-
-def _log_key(owner: str) -> str:
-    namespace, _, name = owner.partition(".")
-    return f"L4LBService/{namespace}/{name}"
-
-
-def _described(change: zone.Change) -> str:
-    shown = [f"+{_set_text(*one.key)}" for one in change.upserts if one.rtype != zone.SOA]
-    gone = [f"-{_set_text(*key)}" for key in change.deletes]
-    serials = [
-        f"serial {int.from_bytes(one.rdatas[0][-20:-16])}"
-        for one in change.upserts
-        if one.rtype == zone.SOA
-    ]
-    listed = [*shown, *gone]
-    more = [f"and {len(listed) - 8} more"] if len(listed) > 8 else []
-    return " ".join([*listed[:8], *more, *serials])
-
-
-def _set_text(name: bytes, rtype: int) -> str:
-    return f"{names.to_text(name)}/{zone.TYPE_NAMES.get(rtype, f'TYPE{rtype}')}"

@@ -8,7 +8,7 @@ import enum
 import hashlib
 import struct
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,6 +43,10 @@ class Step:
     before: int
     after: int
     records: tuple[bytes, ...]
+
+
+Steps = Mapping[bytes, tuple[Step, ...]]
+"""By origin, oldest first."""
 
 
 def records_of(one: RecordSet) -> list[bytes]:
@@ -192,10 +196,11 @@ class Library:
         """Return the serial of each zone by its origin."""
         return {origin: history.serial for origin, history in self.zones.items()}
 
-    def show(self, contents: Iterable[RecordSet]) -> frozenset[bytes]:
+    def show(self, contents: Iterable[RecordSet], kept: Collection[bytes] = ()) -> frozenset[bytes]:
         """Take the whole of all zones, as `zone.Authority.contents` gives it.
 
-        Return the origins of those that are new or different.
+        Those in `kept` stay as they are, others that `contents` has no SOA of go. Return the
+        origins of those that are new or different.
         """
         listed = list(contents)
         soas = {one.name: one for one in listed if one.rtype == zone.SOA}
@@ -205,13 +210,19 @@ class Library:
             if one.rtype != zone.SOA and origin is not None:
                 by_zone[origin][one.key] = one
         new = soas.keys() - self.zones.keys()
-        self.zones = {origin: self.zones.get(origin) or History(soas[origin]) for origin in soas}
+        stay = {origin: self.zones[origin] for origin in self.zones.keys() & set(kept)}
+        shown = {origin: self.zones.get(origin) or History(soas[origin]) for origin in soas}
+        self.zones = stay | shown
         changed = {
             origin
             for origin, sets in by_zone.items()
             if self.zones[origin].become(soas[origin], sets)
         }
         return frozenset(new | changed)
+
+    def steps(self, origins: Collection[bytes]) -> Steps:
+        """Return the steps of those of these zones that are here."""
+        return {origin: self.zones[origin].steps for origin in self.zones.keys() & set(origins)}
 
     def change(self, change: Change) -> frozenset[bytes]:
         """Take one change, the new SOAs of its zones included; return their origins."""
@@ -238,14 +249,14 @@ def path_beside(snapshot: Path) -> Path:
     return snapshot.with_suffix(".journal")
 
 
-def render(library: Library) -> bytes:
-    """Return the steps of all zones as they are kept on disk."""
-    body = b"".join(_zone_body(origin, history) for origin, history in library.zones.items())
+def render(steps: Steps) -> bytes:
+    """Return the steps of zones as they are kept on disk."""
+    body = b"".join(_zone_body(origin, found) for origin, found in sorted(steps.items()))
     return _MAGIC + hashlib.sha256(body).digest() + body
 
 
-def _zone_body(origin: bytes, history: History) -> bytes:
-    steps = b"".join(_step_body(step) for step in history.steps)
+def _zone_body(origin: bytes, found: Iterable[Step]) -> bytes:
+    steps = b"".join(_step_body(step) for step in found)
     return bytes((len(origin),)) + origin + struct.pack(">I", len(steps)) + steps
 
 
@@ -254,18 +265,18 @@ def _step_body(step: Step) -> bytes:
     return start + b"".join(struct.pack(">I", len(one)) + one for one in step.records)
 
 
-def parse(content: bytes) -> dict[bytes, list[Step]]:
+def parse(content: bytes) -> dict[bytes, tuple[Step, ...]]:
     """Return the steps by zone that `render` was given. Raises Damaged."""
     start = len(_MAGIC) + 32
     body = content[start:]
     if content[:start] != _MAGIC + hashlib.sha256(body).digest():
         raise Damaged("not a whole journal")
-    found: dict[bytes, list[Step]] = {}
+    found: dict[bytes, tuple[Step, ...]] = {}
     at = 0
     while at < len(body):
         name_end = at + 1 + body[at]
         size = int.from_bytes(body[name_end : name_end + 4])
-        found[body[at + 1 : name_end]] = list(_steps_in(body[name_end + 4 : name_end + 4 + size]))
+        found[body[at + 1 : name_end]] = tuple(_steps_in(body[name_end + 4 : name_end + 4 + size]))
         at = name_end + 4 + size
     return found
 

@@ -52,6 +52,15 @@ def to_text(name: bytes) -> str:
     return ".".join(parts) + "."
 
 
+def to_host(name: bytes) -> str:
+    r"""Return a wire name as objects of the API server are called: without the final dot.
+
+    >>> to_host(b'\x05kuard\x02lb\x00')
+    'kuard.lb'
+    """
+    return to_text(name).removesuffix(".")
+
+
 def _shown(byte: int) -> str:
     if byte in b'.\\"();@$':
         return "\\" + chr(byte)

@@ -11,16 +11,28 @@ import logging
 import socket
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from lbctl_dns import access, handover, journal, listening, names, notify, transfers, zone
+from lbctl_dns import (
+    access,
+    handover,
+    journal,
+    listening,
+    names,
+    notify,
+    numbering,
+    transfers,
+    zone,
+)
 
 log = logging.getLogger(__name__)
 
 MAX_CONNECTIONS = 64
 """Transfers at once; a further secondary is hung up on and comes again."""
+Contents = Callable[[Collection[bytes]], Iterable[zone.RecordSet]]
+"""Gives the whole of some zones."""
 OUTCOMES = (*(form.value for form in journal.Form), "refused", "invalid", "broken")
 """What may become of a request; `invalid` is a signature that is not right."""
 IDLE_S, STALLED_S = 10.0, 30.0
@@ -75,24 +87,37 @@ class Primary:
             self.library.zones = {}
         self.notifier.configure(plan.targets, plan.access)
 
-    def show(self, contents: Callable[[], Iterable[zone.RecordSet]]) -> None:
-        """Take the whole of all zones."""
+    def show(
+        self,
+        contents: Callable[[], Iterable[zone.RecordSet]],
+        kept: Collection[bytes] = (),
+    ) -> None:
+        """Take the whole of all zones; those in `kept` stay as they are."""
         if self.plan.is_needed:
-            self.notifier.changed(self.library.show(contents()))
+            self.notifier.changed(self.library.show(contents(), kept))
 
-    def change(self, change: zone.Change) -> None:
-        """Take one change, with the new SOAs of its zones."""
-        if self.plan.is_needed and self.library.zones:
-            self.notifier.changed(self.library.change(change))
+    def take(self, release: numbering.Release, contents: Contents) -> None:
+        """Take what has a serial now; a zone that is not here yet, whole as soon as it may be."""
+        if not self.plan.is_needed:
+            return
+        changed: set[bytes] = set()
+        for origin, change in release.given.items():
+            if origin in release.fresh:
+                self.library.zones.pop(origin, None)
+            # One by one: names of a zone that is not here would count for the one around it.
+            changed |= self.library.change(change)
+        begun = release.whole - self.library.zones.keys()
+        if begun:
+            changed |= self.library.show(contents(begun), self.library.zones.keys())
+        self.notifier.changed(changed)
 
     def restore(self, saved: Iterable[zone.RecordSet], path: Path) -> None:
-        """Take what was served before a restart, and how it came about if that was saved with it.
+        """Take the zones whose journal was saved with them, and what led to them.
 
         Secondaries then need only what is different now.
         """
         if not self.plan.is_needed:
             return
-        self.library.show(saved)
         try:
             steps = journal.parse(path.read_bytes())
         except FileNotFoundError:
@@ -100,12 +125,11 @@ class Primary:
         except (OSError, journal.Damaged) as error:
             log.error("no journal from disk, secondaries take whole zones: %s: %s", path, error)
             return
+        self.library.show(saved)
+        for origin in self.library.zones.keys() - steps.keys():
+            del self.library.zones[origin]
         for origin, history in self.library.zones.items():
-            history.remember(steps.get(origin, ()))
-
-    def state(self, path: Path) -> dict[Path, bytes]:
-        """Return the file that `restore` reads, if there is anything to keep."""
-        return {path: journal.render(self.library)} if self.library.zones else {}
+            history.remember(steps[origin])
 
     async def run(
         self,

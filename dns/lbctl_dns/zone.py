@@ -2,9 +2,10 @@
 
 import ipaddress
 import struct
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
+from lbctl.model import zones as serials
 from lbctl_dns import names
 
 A, NS, CNAME, SOA, PTR, MX, TXT, AAAA, SRV, DS = 1, 2, 5, 6, 12, 15, 16, 28, 33, 43
@@ -114,16 +115,6 @@ def name_servers(origin: bytes, mname: bytes, own: Iterable[Address]) -> tuple[R
     return (RecordSet(origin, NS, APEX_TTL_S, tuple(targets) or (mname,)), *sets)
 
 
-def later_serial(serial: int, now_s: int) -> int:
-    """Return a serial after `serial` in the sense of RFC 1982: the time where that is later.
-
-    >>> later_serial(7, 1_800_000_000), later_serial(1_800_000_000, 1_800_000_000)
-    (1800000000, 1800000001)
-    """
-    ahead = (now_s - serial) % 2**32
-    return now_s % 2**32 if 0 < ahead < 2**31 else (serial + 1) % 2**32
-
-
 class Authority:
     """The contents of all zones: fixed sets, and for each name the first of its claimants."""
 
@@ -172,16 +163,16 @@ class Authority:
         origins = {self.zone_of(name) for name in touched} - {None}
         soas = []
         for origin in sorted(one for one in origins if one is not None):
-            self.serials[origin] = later_serial(self.serials[origin], now_s)
+            self.serials[origin] = serials.later_serial(self.serials[origin], now_s)
             soas.append(self._zones[origin].soa.record_set(origin, self.serials[origin]))
         return Change((*change.upserts, *soas), change.deletes)
 
-    def raise_unlike(self, before: "Authority", now_s: int) -> None:
-        """Raise the serial of each zone that is not, with the same serial, what it was before."""
+    def raise_unlike(self, before: "Authority", origins: Collection[bytes], now_s: int) -> None:
+        """Raise the serial of each of these zones that is, with the same serial, another one."""
         old, new = before._by_zone(), self._by_zone()
-        for origin, sets in new.items():
-            if old.get(origin) != sets:
-                self.serials[origin] = later_serial(self.serials[origin], now_s)
+        for origin in origins:
+            if old.get(origin) != new[origin]:
+                self.serials[origin] = serials.later_serial(self.serials[origin], now_s)
 
     def _by_zone(self) -> dict[bytes, set[RecordSet]]:
         found: dict[bytes, set[RecordSet]] = {origin: set() for origin in self._zones}
@@ -191,14 +182,24 @@ class Authority:
                 found[origin].add(one)
         return found
 
+    def soa(self, origin: bytes, serial: int | None = None) -> RecordSet:
+        """Return the SOA record of a zone, with its present serial unless another one is given."""
+        own = self.serials[origin] if serial is None else serial
+        return self._zones[origin].soa.record_set(origin, own)
+
     def contents(self) -> tuple[RecordSet, ...]:
         """Return everything that is published, SOAs first, the rest by name and type."""
-        soas = [
-            zone.soa.record_set(origin, self.serials[origin])
-            for origin, zone in sorted(self._zones.items())
-        ]
-        shown = [one for name in {*self._fixed, *self._claims} for one in self._shown(name)]
-        return (*soas, *sorted(shown, key=lambda one: one.key))
+        soas = map(self.soa, sorted(self._zones))
+        return (*soas, *sorted(self.records(), key=lambda one: one.key))
+
+    def contents_of(self, origins: Collection[bytes]) -> tuple[RecordSet, ...]:
+        """Return what is published in these zones, SOAs first, the rest in no order."""
+        held = (one for one in self.records() if self.zone_of(one.name) in origins)
+        return (*map(self.soa, origins), *held)
+
+    def records(self) -> tuple[RecordSet, ...]:
+        """Return everything that is published but SOAs, in no order."""
+        return tuple(one for name in {*self._fixed, *self._claims} for one in self._shown(name))
 
     def _shown(self, name: bytes) -> tuple[RecordSet, ...]:
         if name in self._fixed:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from lbctl_dns import zone
@@ -88,6 +88,7 @@ def test_a_serial_means_one_content_everywhere(made: list[Change], data: st.Data
 @given(changes())
 def test_a_word_that_comes_late_covers_nothing_that_came_after(made: list[Change]) -> None:
     states = contents(made)
+    assume(states[0] not in states[1:])
     agreed = Agreement(digest(states[0]))
     for change, state in zip(made, states[1:], strict=True):
         assert agreed.changed(change, digest(state)) is None

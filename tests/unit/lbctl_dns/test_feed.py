@@ -34,6 +34,7 @@ def serial(found: feed.ClusterFeed) -> int:
 
 
 async def synced(found: feed.ClusterFeed, *objects: nb.Object) -> None:
+    found.zone_objects.replace([], 1)
     found.cache.replace([versioned(obj, 1) for obj in objects], 1)
     await found.first_sync()
 

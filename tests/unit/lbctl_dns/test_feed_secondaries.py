@@ -6,12 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import nameserver_builders as nb
+from lbctl.model.zones import Digests
 from lbctl.settings import Settings
-from lbctl_dns import access, configured, feed, frames, journal, primary, snapshot, table
+from lbctl_dns import access, configured, feed, frames, journal, keeping, primary, snapshot, table
 
 PLAN = primary.Plan(access.checked([], [access.rule("127.0.0.1")]), ())
 ALLOWED = {"allow": [{"networks": ["127.0.0.1"]}]}
 OTHER = "lb.example.net"
+SAFETY_S = 20.0
 
 
 def tree(*subdomains: str, **transfer: object) -> Settings:
@@ -26,6 +28,7 @@ def new(path: Path | None = None, plan: primary.Plan = PLAN) -> feed.ClusterFeed
 async def synced(found: feed.ClusterFeed, *objects: nb.Object) -> None:
     for version, one in enumerate(objects, 1):
         one["metadata"]["resourceVersion"] = str(version)
+    found.zone_objects.synced.set()
     found.cache.replace(objects, len(objects) + 1)
     await found.first_sync()
 
@@ -102,10 +105,7 @@ def test_secondaries_that_settings_name_later_find_everything() -> None:
 
 def saved(found: feed.ClusterFeed, path: Path) -> None:
     """Write what a server that ends writes."""
-    contents = tuple(table.decode(one) for one in found.whole().upserts)
-    for where, content in found.primary.state(journal.path_beside(path)).items():
-        snapshot.save(where, content)
-    snapshot.save(path, snapshot.render(contents))
+    keeping.write(path, found.state())
 
 
 def test_after_a_restart_the_steps_go_on_from_what_was_saved(tmp_path: Path) -> None:
@@ -137,3 +137,82 @@ def test_what_workers_are_told_travels_beside_the_names() -> None:
     assert not any(
         frames.is_aside(frames.render(1, 1, body)) for body in frames.bodies(frames.Transaction())
     )
+
+
+def said(found: feed.ClusterFeed, serial: int, *objects: nb.Object) -> None:
+    """Have the leader give the content that these decisions make a serial."""
+    digests = Digests(["lb.example"])
+    for one in objects:
+        digests.put(one["metadata"]["name"], one)
+    spec = {"serial": serial, "digest": digests.of("lb.example")}
+    meta = {"name": "lb.example", "resourceVersion": str(serial)}
+    found.zone_objects.apply("MODIFIED", {"metadata": meta, "spec": spec})
+
+
+def test_with_a_leader_secondaries_wait_for_its_serial() -> None:
+    async def scenario() -> None:
+        found = new()
+        one, other = nb.decision("kuard", "198.18.0.1"), nb.decision("kuard", "198.18.0.2")
+        said(found, 1_000, one)
+        await synced(found, one)
+        assert transferred(found) == answered(found)
+        before = transferred(found)
+        put(found, other, 3)
+        assert transferred(found) == before != answered(found)
+        said(found, 1_001, other)
+        assert transferred(found) == answered(found)
+        assert found.serials == {nb.ORIGIN: 1_001}
+
+    run(scenario)
+
+
+def test_a_leader_that_stays_silent_is_not_waited_for_without_end() -> None:
+    async def scenario() -> None:
+        zones = configured.zones(tree("lb.example"))
+        found = feed.ClusterFeed(zones, None, PLAN, patience_s=0)
+        one = nb.decision("kuard", "198.18.0.1")
+        said(found, 1_000, one)
+        await synced(found, one)
+        put(found, nb.decision("kuard", "198.18.0.2"), 3)
+        async with asyncio.timeout(SAFETY_S):
+            while transferred(found) != answered(found):  # noqa: ASYNC110 - it has no event
+                await asyncio.sleep(0.005)
+        assert found.serials[nb.ORIGIN] > 1_000
+
+    run(scenario)
+
+
+def test_after_a_restart_a_shared_zone_is_given_when_the_leaders_serial_is_known(
+    tmp_path: Path,
+) -> None:
+    async def scenario() -> None:
+        path = snapshot.path_in(tmp_path)
+        one, other = nb.decision("kuard", "198.18.0.1"), nb.decision("kuard", "198.18.0.2")
+        first = new(path)
+        said(first, 1_000, one)
+        await synced(first, one)
+        put(first, other, 3)
+        saved(first, path)
+        second = new(path)
+        assert answered(second) >= answered(first) - transferred(first)
+        assert second.primary.library.zones == {}
+        said(second, 1_001, other)
+        await synced(second, other)
+        assert transferred(second) == answered(second)
+        assert second.serials == {nb.ORIGIN: 1_001}
+
+    run(scenario)
+
+
+def test_a_zone_whose_object_goes_is_given_by_our_own_serial() -> None:
+    async def scenario() -> None:
+        found = new()
+        one = nb.decision("kuard", "198.18.0.1")
+        said(found, 1_000, one)
+        await synced(found, one)
+        put(found, nb.decision("kuard", "198.18.0.2"), 3)
+        gone = {"metadata": {"name": "lb.example", "resourceVersion": "1001"}}
+        found.zone_objects.apply("DELETED", gone)
+        assert transferred(found) == answered(found)
+
+    run(scenario)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import nameserver_builders as nb
-from lbctl_dns import access, handover, journal, message, primary, zone
+from lbctl_dns import access, handover, journal, message, numbering, primary, zone
 from transfer_builders import records_in, request, soa
 
 SAFETY_S = 20.0
@@ -48,6 +48,10 @@ class Bed:
     def close(self) -> None:
         self._listener.close()
         self.datagrams.close()
+
+
+def released(*sets: zone.RecordSet) -> numbering.Release:
+    return numbering.Release(given={nb.ORIGIN: zone.Change(sets)})
 
 
 @contextlib.asynccontextmanager
@@ -117,7 +121,7 @@ def test_who_does_not_read_stops_nobody() -> None:
                     length = int.from_bytes(await reader.readexactly(2))
                     taken += len(records_in([await reader.readexactly(length)]))
                 writer.close()
-                found.primary.change(zone.Change((soa(2), *HOST)))
+                found.primary.take(released(soa(2), *HOST), lambda _: ())
                 assert found.primary.library.serials == {nb.ORIGIN: 2}
 
     run(scenario)
@@ -171,9 +175,8 @@ def test_more_than_a_request_that_was_read_is_not_left() -> None:
 def test_without_secondaries_nothing_is_kept() -> None:
     alone = primary.Primary(primary.ALONE)
     alone.show(lambda: [soa(1), *HOST])
-    alone.change(zone.Change((soa(2),)))
+    alone.take(released(soa(2)), lambda _: [soa(2), *HOST])
     assert alone.library.zones == {}
-    assert alone.state(Path("unused")) == {}
 
 
 def test_secondaries_that_come_later_find_the_zone_and_leave_it_behind() -> None:
@@ -188,12 +191,27 @@ def test_a_restart_goes_on_with_the_journal_beside_the_snapshot(tmp_path: Path) 
     path = tmp_path / "names.journal"
     first = primary.Primary(PLAN)
     first.show(lambda: [soa(1), *HOST])
-    first.change(zone.Change((soa(2), *nb.sets("new.lb.example", "192.0.2.2"))))
-    (content,) = first.state(path).values()
-    for written, kept in ((content, 1), (content[:-1], 0), (None, 0)):
+    first.take(released(soa(2), *nb.sets("new.lb.example", "192.0.2.2")), lambda _: ())
+    content = journal.render(first.library.steps([nb.ORIGIN]))
+    nothing = journal.render(first.library.steps([]))
+    for written, kept in ((content, [1]), (content[:-1], []), (nothing, []), (None, [])):
         path.unlink(missing_ok=True)
         if written is not None:
             path.write_bytes(written)
         second = primary.Primary(PLAN)
         second.restore([soa(2), *HOST, *nb.sets("new.lb.example", "192.0.2.2")], path)
-        assert len(second.library.zones[nb.ORIGIN].steps) == kept
+        assert [len(one.steps) for one in second.library.zones.values()] == kept
+
+
+def test_a_zone_that_is_not_here_is_taken_whole_once_all_of_it_has_a_serial() -> None:
+    found = primary.Primary(PLAN)
+    new = released(soa(1))
+    found.take(new, lambda _: [soa(1), *HOST])
+    assert found.library.zones == {}
+    new.whole.add(nb.ORIGIN)
+    found.take(new, lambda _: [soa(1), *HOST])
+    assert found.library.serials == {nb.ORIGIN: 1}
+    fresh = released(soa(2))
+    fresh.fresh.add(nb.ORIGIN)
+    found.take(fresh, lambda _: ())
+    assert found.library.zones == {}

@@ -1,27 +1,11 @@
 import ipaddress
 
-import pytest
-
 import nameserver_builders as nb
 from lbctl_dns import names, zone
 
 
 def claim(*sets: zone.RecordSet, created: str = "2026") -> zone.Claim:
     return zone.Claim((created, ""), sets)
-
-
-@pytest.mark.parametrize(
-    ("serial", "now_s", "after"),
-    [
-        (0, 1_800_000_000, 1_800_000_000),
-        (1_800_000_000, 1_800_000_000, 1_800_000_001),
-        (1_800_000_009, 1_800_000_000, 1_800_000_010),
-        (2**32 - 1, 2**31, 0),
-        (2**32 - 1, 5, 5),
-    ],
-)
-def test_a_serial_only_goes_forward(serial: int, now_s: int, after: int) -> None:
-    assert zone.later_serial(serial, now_s) == after
 
 
 def test_both_families_of_a_name_are_sets_of_their_own() -> None:
