@@ -207,8 +207,10 @@ class Authority:
         claimants = self._claims.get(name)
         if not claimants:
             return ()
-        _, winner = min(claimants.items(), key=lambda item: (item[1].rank, item[0]))
-        return tuple(one for one in winner.sets if one.name == name)
+        owner = next(iter(claimants))
+        if len(claimants) > 1:
+            owner = min(claimants, key=lambda one: (claimants[one].rank, one))
+        return tuple([one for one in claimants[owner].sets if one.name == name])
 
     def _replace(self, owner: str, before: Claim | None, claim: Claim | None) -> None:
         for name in {one.name for one in before.sets} if before else ():

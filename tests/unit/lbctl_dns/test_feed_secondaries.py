@@ -139,9 +139,9 @@ def test_what_workers_are_told_travels_beside_the_names() -> None:
     )
 
 
-def said(found: feed.ClusterFeed, serial: int, *objects: nb.Object) -> None:
+def said(found: feed.ClusterFeed, serial: int, *objects: nb.Object, basis: str = "") -> None:
     """Have the leader give the content that these decisions make a serial."""
-    digests = Digests(["lb.example"])
+    digests = Digests(["lb.example"], basis)
     for one in objects:
         digests.put(one["metadata"]["name"], one)
     spec = {"serial": serial, "digest": digests.of("lb.example")}
@@ -162,6 +162,32 @@ def test_with_a_leader_secondaries_wait_for_its_serial() -> None:
         said(found, 1_001, other)
         assert transferred(found) == answered(found)
         assert found.serials == {nb.ORIGIN: 1_001}
+
+    run(scenario)
+
+
+def test_a_zone_that_stays_keeps_its_steps_and_other_settings_begin_anew() -> None:
+    async def scenario() -> None:
+        first = tree("lb.example", **ALLOWED)
+        style = configured.style(first)
+        found = feed.ClusterFeed(configured.zones(first), None, PLAN, style=style)
+        one, other = nb.decision("kuard", "198.18.0.1"), nb.decision("kuard", "198.18.0.2")
+        said(found, 1_000, one, basis=style.basis)
+        await synced(found, one)
+        put(found, other, 3)
+        said(found, 1_001, other, basis=style.basis)
+        found.apply(tree("lb.example", OTHER, **ALLOWED))
+        history = found.primary.library.zones[nb.ORIGIN]
+        assert [(step.before, step.after) for step in history.steps] == [(1_000, 1_001)]
+        assert transferred(found) == answered(found)
+        settings = tree("lb.example", OTHER, **ALLOWED).model_dump(by_alias=True)
+        settings["nameservice"]["soa"]["refresh"] = 7
+        changed = Settings.model_validate(settings)
+        found.apply(changed)
+        assert nb.ORIGIN not in found.primary.library.zones
+        said(found, 1_002, other, basis=configured.style(changed).basis)
+        assert found.primary.library.zones[nb.ORIGIN].steps == ()
+        assert transferred(found) == answered(found)
 
     run(scenario)
 
