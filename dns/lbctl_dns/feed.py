@@ -283,7 +283,9 @@ class ClusterFeed:
         """Take what all Zone objects say, which a whole table tells workers afterwards."""
         if self._complete:
             for obj in self.zone_objects:
-                self._note(self._heard(str(obj["metadata"]["name"]), obj))
+                release = self._heard(str(obj["metadata"]["name"]), obj)
+                self._note(release)
+                self.primary.forget(release.fresh)
 
     def _heard(self, name: str, obj: Json | None) -> numbering.Release:
         if obj is None:

@@ -101,15 +101,19 @@ class Primary:
         if not self.plan.is_needed:
             return
         changed: set[bytes] = set()
-        for origin, change in release.given.items():
-            if origin in release.fresh:
-                self.library.zones.pop(origin, None)
+        self.forget(release.fresh)
+        for change in release.given.values():
             # One by one: names of a zone that is not here would count for the one around it.
             changed |= self.library.change(change)
         begun = release.whole - self.library.zones.keys()
         if begun:
             changed |= self.library.show(contents(begun), self.library.zones.keys())
         self.notifier.changed(changed)
+
+    def forget(self, origins: Iterable[bytes]) -> None:
+        """Give these zones to nobody until they are taken again, whole."""
+        for origin in origins:
+            self.library.zones.pop(origin, None)
 
     def restore(self, saved: Iterable[zone.RecordSet], path: Path) -> None:
         """Take the zones whose journal was saved with them, and what led to them.

@@ -242,3 +242,42 @@ def test_a_zone_whose_object_goes_is_given_by_our_own_serial() -> None:
         assert transferred(found) == answered(found)
 
     run(scenario)
+
+
+def test_from_a_serial_of_our_own_no_step_leads_to_one_of_the_leader(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        path = snapshot.path_in(tmp_path)
+        one = nb.decision("kuard", "198.18.0.1")
+        first = new(path)
+        await synced(first, one)
+        saved(first, path)
+        second = new(path)
+        (before,) = second.primary.library.zones.values()
+        leaders = before.serial + 10
+        said(second, leaders, nb.decision("kuard", "198.18.0.2"))
+        await synced(second, nb.decision("kuard", "198.18.0.2"))
+        (after,) = second.primary.library.zones.values()
+        assert (after.serial, after.steps) == (leaders, ())
+        assert transferred(second) == answered(second)
+
+    run(scenario)
+
+
+def test_settings_that_the_leader_had_first_begin_anew_with_its_serial() -> None:
+    async def scenario() -> None:
+        first = tree("lb.example", **ALLOWED)
+        found = feed.ClusterFeed(configured.zones(first), None, PLAN, style=configured.style(first))
+        one = nb.decision("kuard", "198.18.0.1")
+        said(found, 1_000, one, basis=configured.style(first).basis)
+        await synced(found, one)
+        parts = first.model_dump(by_alias=True)
+        parts["nameservice"]["soa"]["refresh"] = 7
+        changed = Settings.model_validate(parts)
+        said(found, 1_001, one, basis=configured.style(changed).basis)
+        assert found.serials == {nb.ORIGIN: 1_000}
+        found.apply(changed)
+        (history,) = found.primary.library.zones.values()
+        assert (history.serial, history.steps) == (1_001, ())
+        assert transferred(found) == answered(found)
+
+    run(scenario)

@@ -9,6 +9,7 @@ from lbctl.kube import resources
 from lbctl.kube.objects import Json
 from lbctl.model.zones import Digests
 from lbctl.translate import zones as zone_basis
+from lbctl_dns import decisions
 
 ORIGIN = "lb.example"
 
@@ -18,10 +19,10 @@ def zone(bed: Bed, origin: str = ORIGIN) -> Json:
 
 
 def digest(bed: Bed) -> str:
-    """Return the digest that the decisions have now."""
+    """Return the digest that a name server makes of the decisions now."""
     digests = Digests([ORIGIN], zone_basis.basis(SETTINGS))
     for obj in bed.all(resources.L4_VIRTUAL_SERVICES):
-        digests.put(obj["metadata"]["name"], obj)
+        digests.put(obj["metadata"]["name"], decisions.slim(obj))
     return digests.of(ORIGIN)
 
 
