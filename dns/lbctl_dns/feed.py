@@ -38,7 +38,6 @@ from lbctl_dns import (
     primary,
     publications,
     secondaries,
-    snapshot,
     table,
     vitals,
     zone,
@@ -114,7 +113,7 @@ class ClusterFeed:
         """The last serials of zones that we had: one that comes back goes on from there."""
         self._floors: dict[bytes, int] = {}
         """Serials that secondaries may know: the leader's are taken where they are later."""
-        self._saved = _load(path)
+        self._saved = keeping.read(path) if path else ()
         self._restore(path)
         self.kept = metrics.Metrics()
         self.cache.heard = self.kept.calls.heard
@@ -383,14 +382,6 @@ class ClusterFeed:
         """Return what a restart goes on from."""
         sets = (*self._serials.saved_soas(), *self._authority.records())
         return keeping.State(sets, self.primary.library.steps(self._serials.own))
-
-
-def _load(path: Path | None) -> tuple[zone.RecordSet, ...]:
-    try:
-        return (snapshot.load(path) if path else None) or ()
-    except (snapshot.Damaged, frames.OutOfStep, OSError) as error:
-        log.error("no names from disk: %s", error)
-        return ()
 
 
 async def shown(

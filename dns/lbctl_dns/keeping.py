@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from lbctl_dns import journal, snapshot, zone
+from lbctl_dns import frames, journal, snapshot, zone
 
 log = logging.getLogger(__name__)
 
@@ -29,6 +29,15 @@ def write(path: Path, state: State) -> None:
         # The journal first: without the snapshot that it leads to, it is dropped.
         snapshot.save(beside, journal.render(state.steps))
     snapshot.save(path, snapshot.render(state.sets))
+
+
+def read(path: Path) -> tuple[zone.RecordSet, ...]:
+    """Return the sets that were kept; none where there are none, or they cannot be read."""
+    try:
+        return snapshot.load(path) or ()
+    except (snapshot.Damaged, frames.OutOfStep, OSError) as error:
+        log.error("no names from disk: %s", error)
+        return ()
 
 
 class Keeper:
