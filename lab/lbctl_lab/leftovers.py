@@ -27,7 +27,7 @@ FOLDERS = (
 
 
 def find() -> list[Path]:
-    """Return the files outside the lab's folder; call it while that folder is still there."""
+    """Return the files outside the lab's folder; call it when the lab's processes have ended."""
     return [*_shim_sockets(), *_cni_results(), *_pod_log_links()]
 
 
@@ -44,10 +44,8 @@ def remove(files: Iterable[Path]) -> None:
 
 
 def _shim_sockets() -> list[Path]:
-    pattern = "node-*/containerd-run/io.containerd.runtime.v2.task/k8s.io/*/address"
-    texts = [path.read_text().strip() for path in state.ROOT.glob(pattern)]
-    paths = [Path(text.removeprefix("unix://")) for text in texts]
-    return [path for path in paths if path.parent == SHIM_SOCKETS]
+    sockets = SHIM_SOCKETS.glob("*") if SHIM_SOCKETS.exists() else ()
+    return [path for path in sockets if path.is_socket() and _is_dead(path)]
 
 
 def _cni_results() -> list[Path]:
