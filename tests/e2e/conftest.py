@@ -14,12 +14,17 @@ BARE = os.environ.get("LBCTL_LAB_BARE") == "1"
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Declare this folder's own mark."""
+    """Declare this folder's own marks."""
     config.addinivalue_line("markers", "lab_alone: takes labs up and down by itself")
+    config.addinivalue_line("markers", "lab_last: every pod has restarted after it")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out, when a lab is to be kept, the tests that take labs down."""
+    """Leave out, when a lab is to be kept, the tests that take labs down; order the rest.
+
+    Whoever kills a pod wants it back at once: the kubelet makes one wait that has restarted before.
+    """
+    items.sort(key=lambda item: item.get_closest_marker("lab_last") is not None)
     alone = [item for item in items if item.get_closest_marker("lab_alone")]
     if KEEP and alone:
         config.hook.pytest_deselected(items=alone)

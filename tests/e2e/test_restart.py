@@ -10,7 +10,7 @@ import pytest
 from lab_commands import eventually, kubectl, kubectl_json, lab
 from service_lab import SUBDOMAIN, Kuard, client, dig, url
 
-pytestmark = [pytest.mark.lab, pytest.mark.usefixtures("lab")]
+pytestmark = [pytest.mark.lab, pytest.mark.lab_last, pytest.mark.usefixtures("lab")]
 NAMESPACE = "restart"
 CAUGHT_UP_S = 30.0
 REQUESTED = "198.18.77.7"
