@@ -61,8 +61,11 @@ def run(
     """Run `body` in a loop of its own and return its value."""
 
     async def limited() -> T:
-        async with asyncio.timeout(LIMIT_S * _pace()):
-            return await body
+        try:
+            async with asyncio.timeout(LIMIT_S * _pace()):
+                return await body
+        finally:
+            await _end_connecting()
 
     with asyncio.Runner(loop_factory=loop_factory) as runner:
         return runner.run(limited())
@@ -90,6 +93,17 @@ async def until(true: Callable[[], bool]) -> None:
     """Give the loop turns until something holds (for conditions that no event announces)."""
     while not true():  # noqa: ASYNC110 (the limit of `run` ends it)
         await asyncio.sleep(LOOK_S * _pace())
+
+
+async def _end_connecting() -> None:
+    """End connections whose making was cancelled before TLS began.
+
+    CPython 3.11 leaves them open: `sslproto` takes their state for one that is closed already.
+    """
+    loop = asyncio.get_running_loop()
+    for transport in list(getattr(loop, "_transports", {}).values()):
+        transport.abort()
+    await turns(3)
 
 
 def _pace() -> int:
