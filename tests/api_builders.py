@@ -1,6 +1,5 @@
 """Objects and questions for the contract of the Kubernetes API."""
 
-import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any
@@ -14,7 +13,6 @@ from lbctl.kube.objects import Json
 
 Body = Callable[[Client], Coroutine[Any, Any, None]]
 Ask = Callable[[Body], None]
-CLOSING_S = 0.05
 
 
 @contextlib.asynccontextmanager
@@ -30,8 +28,6 @@ def ask(body: Body, cluster: ClusterConfig | None) -> None:
     async def within() -> None:
         async with Client(cluster) if cluster else fake_client() as api:
             await body(api)
-        # A TLS connection is closed when the server has answered: let it, before the loop goes.
-        await asyncio.sleep(CLOSING_S if cluster else 0)
 
     event_loops.run(within())
 

@@ -65,7 +65,7 @@ def run(
             async with asyncio.timeout(LIMIT_S * _pace()):
                 return await body
         finally:
-            await _end_connecting()
+            await _end_connections()
 
     with asyncio.Runner(loop_factory=loop_factory) as runner:
         return runner.run(limited())
@@ -95,11 +95,8 @@ async def until(true: Callable[[], bool]) -> None:
         await asyncio.sleep(LOOK_S * _pace())
 
 
-async def _end_connecting() -> None:
-    """End connections whose making was cancelled before TLS began.
-
-    CPython 3.11 leaves them open: `sslproto` takes their state for one that is closed already.
-    """
+async def _end_connections() -> None:
+    """End what is left of connections: one with TLS closes only when the server has answered."""
     loop = asyncio.get_running_loop()
     for transport in list(getattr(loop, "_transports", {}).values()):
         transport.abort()
