@@ -4,7 +4,7 @@ The same walk on the API server in memory is `tests/unit/lbctl/engine`.
 """
 
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,14 +12,13 @@ import pytest
 import api_builders
 import controller_bed
 import event_loops
-from lbctl import app
-from lbctl.kube import config, resources
+from lbctl.kube import resources
 from lbctl.kube.client import Client
 from lbctl.kube.objects import Json
-from lbctl.kube.resources import Resource
 from lbctl.model import errors
 from lbctl.settings import AddressPoolSettings
 from lbctl.translate.service import FINALIZER
+from real_controller import controlled, until, until_gone
 
 pytestmark = pytest.mark.root
 # The contract of the API leaves Services behind on that server: there is room for all of them.
@@ -28,37 +27,12 @@ SETTINGS = controller_bed.SETTINGS.model_copy(update={"address_pools": POOLS})
 True_ = Callable[[Json | None], bool]
 
 
-async def until(api: Client, resource: Resource, name: str, true: True_) -> Json | None:
-    """Wait until something holds for an object (None while it does not exist); return it."""
-    namespace = "default" if resource.namespaced else None
-    listed = await api.list(resource, namespace)
-    obj = next((entry for entry in listed.items if entry["metadata"]["name"] == name), None)
-    if true(obj):
-        return obj
-    watch = api.watch(resource, listed.resource_version, namespace)
-    async with contextlib.aclosing(watch) as changes:
-        async for event in changes:
-            if event.type == "BOOKMARK" or event.object["metadata"]["name"] != name:
-                continue
-            obj = None if event.type == "DELETED" else event.object
-            if true(obj):
-                return obj
-    raise AssertionError(f"the watch of {resource.plural} ended")
-
-
 def is_shown(obj: Json | None) -> bool:
     return bool(obj and obj["status"].get("loadBalancer", {}).get("ingress"))
 
 
 def has_members(members: str) -> True_:
     return lambda obj: bool(obj and (obj.get("status") or {}).get("members") == members)
-
-
-@contextlib.asynccontextmanager
-async def controlled(kubeconfig: Path) -> AsyncIterator[Client]:
-    program = app.run_controller(SETTINGS, kubeconfig)
-    async with Client(config.load(kubeconfig)) as api, event_loops.running(program):
-        yield api
 
 
 async def slices(api: Client, name: str) -> None:
@@ -75,7 +49,7 @@ async def slices(api: Client, name: str) -> None:
 
 def test_a_service_is_born_served_and_gone_without_a_trace(real_api: Path, name: str) -> None:
     async def body() -> None:
-        async with controlled(real_api) as api:
+        async with controlled(real_api, SETTINGS) as api:
             await slices(api, name)
             await api.create(resources.SERVICES, api_builders.service(name), "default")
             service = await until(api, resources.SERVICES, name, is_shown)
@@ -91,7 +65,7 @@ def test_a_service_is_born_served_and_gone_without_a_trace(real_api: Path, name:
             assert decision["status"]["state"] == "Down"
             allocation = decision["spec"]["vips"][0]["allocation"]["name"]
             await api.delete(resources.SERVICES, name, "default")
-            await until(api, resources.SERVICES, name, lambda obj: obj is None)
+            await until_gone(api, resources.SERVICES, name)
             for resource, gone in (
                 (resources.L4_VIRTUAL_SERVICES, f"default.{name}"),
                 (resources.IP_ALLOCATIONS, allocation),
@@ -104,7 +78,7 @@ def test_a_service_is_born_served_and_gone_without_a_trace(real_api: Path, name:
 
 def test_a_service_that_changes_its_type_is_let_go(real_api: Path, name: str) -> None:
     async def body() -> None:
-        async with controlled(real_api) as api:
+        async with controlled(real_api, SETTINGS) as api:
             await api.create(resources.SERVICES, api_builders.service(name), "default")
             await until(api, resources.SERVICES, name, is_shown)
             spec = {"type": "ClusterIP", "allocateLoadBalancerNodePorts": None}
@@ -123,7 +97,7 @@ def test_a_service_that_changes_its_type_is_let_go(real_api: Path, name: str) ->
 
 def test_an_address_that_cannot_be_had_is_told(real_api: Path, name: str) -> None:
     async def body() -> None:
-        async with controlled(real_api) as api:
+        async with controlled(real_api, SETTINGS) as api:
             obj = api_builders.service(name, loadBalancerIP="203.0.113.1")
             await api.create(resources.SERVICES, obj, "default")
             told = await until(
@@ -146,7 +120,7 @@ def test_another_address_takes_over_in_place(real_api: Path, name: str) -> None:
         return lambda obj: bool(obj and obj["status"]["loadBalancer"].get("ingress") == ingress)
 
     async def body() -> None:
-        async with controlled(real_api) as api:
+        async with controlled(real_api, SETTINGS) as api:
             await slices(api, name)
             obj = api_builders.service(name, loadBalancerIP="198.51.100.201")
             await api.create(resources.SERVICES, obj, "default")

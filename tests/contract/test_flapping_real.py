@@ -1,9 +1,7 @@
 """A Service that changes 20 times a second on a real API server, and others beside it."""
 
 import asyncio
-import contextlib
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
@@ -11,12 +9,12 @@ import pytest
 import api_builders
 import controller_bed
 import event_loops
-from lbctl import app
-from lbctl.kube import config, resources
+from lbctl.kube import resources
 from lbctl.kube.client import Client
 from lbctl.kube.objects import Json
 from lbctl.kube.resources import Resource
 from lbctl.settings import AddressPoolSettings
+from real_controller import controlled, until
 
 pytestmark = pytest.mark.root
 # A class and a pool of its own: Services that other tests left behind are not touched.
@@ -51,30 +49,8 @@ def change(number: int) -> Json:
             return {"metadata": {"annotations": note}, "spec": served}
 
 
-@contextlib.asynccontextmanager
-async def controlled(kubeconfig: Path) -> AsyncIterator[Client]:
-    program = app.run_controller(SETTINGS, kubeconfig)
-    async with Client(config.load(kubeconfig)) as api, event_loops.running(program):
-        yield api
-
-
 def is_shown(obj: Json) -> bool:
     return bool((obj["status"].get("loadBalancer") or {}).get("ingress"))
-
-
-async def until(api: Client, name: str, true: Callable[[Json], bool]) -> Json:
-    """Wait until something holds for a Service; return it."""
-    found = await api.get(resources.SERVICES, name, "default")
-    if true(found):
-        return found
-    watch = api.watch(resources.SERVICES, found["metadata"]["resourceVersion"], "default")
-    async with contextlib.aclosing(watch) as changes:  # type: ignore[type-var]
-        async for event in changes:
-            if event.type != "BOOKMARK" and event.object["metadata"]["name"] == name:
-                found = event.object
-                if true(found):
-                    return found
-    raise AssertionError("the watch ended")
 
 
 async def count(api: Client, resource: Resource, name: str, seen: Counter[str]) -> None:
@@ -91,7 +67,7 @@ async def births(api: Client, name: str) -> list[str]:
     for number in range(BIRTHS):
         service = api_builders.service(f"{name}-{number}", loadBalancerClass=CLASS)
         await api.create(resources.SERVICES, service, "default")
-        shown = await until(api, f"{name}-{number}", is_shown)
+        shown = await until(api, resources.SERVICES, f"{name}-{number}", is_shown)
         found.append(shown["status"]["loadBalancer"]["ingress"][0]["ip"])
     return found
 
@@ -110,11 +86,11 @@ def test_others_are_born_while_it_flaps_and_each_change_costs_a_bounded_number_o
     real_api: Path, name: str
 ) -> None:
     async def body() -> None:
-        async with controlled(real_api) as api:
+        async with controlled(real_api, SETTINGS) as api:
             await api.create(
                 resources.SERVICES, api_builders.service(name, loadBalancerClass=CLASS), "default"
             )
-            await until(api, name, is_shown)
+            await until(api, resources.SERVICES, name, is_shown)
             seen: Counter[str] = Counter()
             about = ((resources.SERVICES, name), (resources.L4_VIRTUAL_SERVICES, f"default.{name}"))
             counting = [count(api, resource, entry, seen) for resource, entry in about]
@@ -123,7 +99,7 @@ def test_others_are_born_while_it_flaps_and_each_change_costs_a_bounded_number_o
                 addresses = await others
                 ours = {"spec": {"ports": [{"port": 80}]}, **change(2)}
                 await api.patch(resources.SERVICES, name, ours, "default")
-                await until(api, name, is_shown)
+                await until(api, resources.SERVICES, name, is_shown)
             assert len({*addresses}) == BIRTHS
             # The changes that the user made are among those of the Service.
             assert seen.total() - flaps <= flaps * WRITES_PER_FLAP

@@ -3,8 +3,7 @@
 import asyncio
 import json
 import sys
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,12 +12,12 @@ import api_builders
 import controller_bed
 import event_loops
 import inspect_bed
-from lbctl import app
 from lbctl.inspection import commands
-from lbctl.kube import config, resources
+from lbctl.kube import resources
 from lbctl.kube.client import Client
 from lbctl.settings import AddressPoolSettings
 from lbctl_lab import binaries, progress
+from real_controller import controlled
 
 pytestmark = pytest.mark.root
 POOLS = (AddressPoolSettings(name="default", addresses=("198.51.100.0/24",)),)
@@ -61,13 +60,6 @@ async def _run(*argv: str) -> tuple[int, str]:
     return child.returncode, text.decode()
 
 
-@asynccontextmanager
-async def controlled(kubeconfig: Path) -> AsyncIterator[Client]:
-    program = app.run_controller(SETTINGS, kubeconfig)
-    async with Client(config.load(kubeconfig)) as api, event_loops.running(program):
-        yield api
-
-
 async def _member(api: Client, name: str) -> None:
     body = {
         "metadata": {"name": f"{name}-abc", "labels": {"kubernetes.io/service-name": name}},
@@ -83,7 +75,7 @@ def test_describe_and_explain_tell_the_same_reason(
 ) -> None:
     async def body() -> None:
         at = Terminal(real_api, tmp_path)
-        async with controlled(real_api) as api:
+        async with controlled(real_api, SETTINGS) as api:
             obj = api_builders.service(name, loadBalancerIP="203.0.113.1")
             await api.create(resources.SERVICES, obj, "default")
             told = await at.shown(lambda text: "AddressNotInPool" in text, "describe", "svc", name)
@@ -99,7 +91,7 @@ def test_describe_and_explain_tell_the_same_reason(
 def test_a_served_service_is_in_every_list(real_api: Path, name: str, tmp_path: Path) -> None:
     async def body() -> None:
         at = Terminal(real_api, tmp_path)
-        async with controlled(real_api) as api:
+        async with controlled(real_api, SETTINGS) as api:
             await _member(api, name)
             await api.create(resources.SERVICES, api_builders.service(name), "default")
             found = ("get", "lbvs", "--no-headers", "--ignore-not-found", f"default.{name}")

@@ -1,8 +1,7 @@
 """Host names on a real API server: its schemas keep what the controller decides about them."""
 
 import asyncio
-import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +10,11 @@ import pytest
 import api_builders
 import controller_bed
 import event_loops
-from lbctl import app
-from lbctl.kube import config, resources
+from lbctl.kube import resources
 from lbctl.kube.client import Client
 from lbctl.kube.objects import Json
 from lbctl.settings import Settings
+from real_controller import controlled, until
 
 pytestmark = pytest.mark.root
 # A class of its own: Services that other tests of this session left behind are not touched.
@@ -27,31 +26,6 @@ SETTINGS = Settings.model_validate(
         "L4Settings": {"defaultLBController": False, "loadBalancerClass": CLASS},
     }
 )
-
-
-@contextlib.asynccontextmanager
-async def controlled(kubeconfig: Path) -> AsyncIterator[Client]:
-    program = app.run_controller(SETTINGS, kubeconfig)
-    async with Client(config.load(kubeconfig)) as api, event_loops.running(program):
-        yield api
-
-
-async def until(
-    api: Client, resource: resources.Resource, name: str, true: Callable[[Json], bool]
-) -> Json:
-    """Wait until something holds for an object; return it."""
-    namespace = "default" if resource.namespaced else None
-    listed = await api.list(resource, namespace)
-    for obj in listed.items:
-        if obj["metadata"]["name"] == name and true(obj):
-            return obj
-    watch = api.watch(resource, listed.resource_version, namespace)
-    async with contextlib.aclosing(watch) as changes:  # type: ignore[type-var]
-        async for event in changes:
-            found = event.object
-            if event.type != "BOOKMARK" and found["metadata"]["name"] == name and true(found):
-                return found
-    raise AssertionError("the watch ended")
 
 
 async def create(api: Client, name: str, **notes: str) -> None:
@@ -86,7 +60,7 @@ def registered(status: str, reason: str) -> Callable[[Json], bool]:
 def test_a_name_has_one_owner_and_goes_to_the_next_one(real_api: Path, name: str) -> None:
     async def body() -> None:
         host, old, new = f"{name}.lb.example", f"{name}-old", f"{name}-new"
-        async with controlled(real_api) as api:
+        async with controlled(real_api, SETTINGS) as api:
             await create(api, old, hostname=host, dns_at_zero="keep", ttl="1m")
             shown = named(host, published=True, ttlSeconds=60)
             await until(api, resources.L4_VIRTUAL_SERVICES, f"default.{old}", shown)
@@ -108,7 +82,7 @@ def test_a_name_has_one_owner_and_goes_to_the_next_one(real_api: Path, name: str
 
 def test_a_name_without_data_passes_the_schema(real_api: Path, name: str) -> None:
     async def body() -> None:
-        async with controlled(real_api) as api:
+        async with controlled(real_api, SETTINGS) as api:
             await create(api, name, dns_at_zero="nodata", hostname="not_a_host.lb.example")
             host = f"{name}.default.lb.example"
             empty = named(host, published=False, noData=True)

@@ -1,8 +1,7 @@
 """AddressPool objects on a real API server, with the controller at work."""
 
 import asyncio
-import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +10,11 @@ import pytest
 import api_builders
 import controller_bed
 import event_loops
-from lbctl import app
-from lbctl.kube import config, resources
+from lbctl.kube import resources
 from lbctl.kube.client import Client
 from lbctl.kube.objects import Json
 from lbctl.settings import AddressPoolSettings
+from real_controller import controlled, until
 
 pytestmark = pytest.mark.root
 POOLS = resources.ADDRESS_POOLS
@@ -30,31 +29,6 @@ SETTINGS = controller_bed.SETTINGS.model_copy(
         ),
     }
 )
-
-
-@contextlib.asynccontextmanager
-async def controlled(kubeconfig: Path) -> AsyncIterator[Client]:
-    program = app.run_controller(SETTINGS, kubeconfig)
-    async with Client(config.load(kubeconfig)) as api, event_loops.running(program):
-        yield api
-
-
-async def until(
-    api: Client, resource: resources.Resource, name: str, true: Callable[[Json], bool]
-) -> Json:
-    """Wait until something holds for an object; return it."""
-    namespace = "default" if resource.namespaced else None
-    listed = await api.list(resource, namespace)
-    for obj in listed.items:
-        if obj["metadata"]["name"] == name and true(obj):
-            return obj
-    watch = api.watch(resource, listed.resource_version, namespace)
-    async with contextlib.aclosing(watch) as changes:  # type: ignore[type-var]
-        async for event in changes:
-            found = event.object
-            if event.type != "BOOKMARK" and found["metadata"]["name"] == name and true(found):
-                return found
-    raise AssertionError("the watch ended")
 
 
 def is_ready(status: str, reason: str) -> Callable[[Json], bool]:
@@ -102,7 +76,7 @@ async def create(api: Client, name: str, **spec: Any) -> None:
 
 def test_pools_of_settings_are_mirrored_and_of_objects_judged(real_api: Path, name: str) -> None:
     async def body() -> None:
-        async with controlled(real_api) as api:
+        async with controlled(real_api, SETTINGS) as api:
             mirror = await until(api, POOLS, "settings-pool", is_ready("True", "Serves"))
             assert mirror["metadata"]["labels"] == {"lbctl.io/from": "settings"}
             assert counts("0", "2")(mirror)
@@ -122,7 +96,7 @@ def test_pools_of_settings_are_mirrored_and_of_objects_judged(real_api: Path, na
 def test_a_pool_that_changes_moves_nobody_and_helps_who_waits(real_api: Path, name: str) -> None:
     async def body() -> None:
         one, two = f"{name}-one", f"{name}-two"
-        async with controlled(real_api) as api:
+        async with controlled(real_api, SETTINGS) as api:
             await declare(api, name, "198.19.7.1-198.19.7.1", autoAssign=False)
             wanted = {"annotations": {"lbctl.io/address-pool": name}}
             for service in (one, two):
@@ -139,7 +113,7 @@ def test_a_pool_that_changes_moves_nobody_and_helps_who_waits(real_api: Path, na
             await until(api, POOLS, name, counts("2", "1"))
             await api.delete(POOLS, name)
         # A controller that comes up without the pool lets everybody keep what he has.
-        async with controlled(real_api) as api:
+        async with controlled(real_api, SETTINGS) as api:
             await create(api, f"{name}-other")
             await until(api, resources.SERVICES, f"{name}-other", shows("203.0.113.1"))
             await until(api, resources.SERVICES, one, shows("198.19.7.1"))
@@ -172,7 +146,7 @@ def test_a_pool_that_was_edited_badly_gives_on_and_so_it_does_for_the_next_contr
 ) -> None:
     async def body() -> None:
         one, two, late = f"{name}-one", f"{name}-two", f"{name}-late"
-        async with controlled(real_api) as api:
+        async with controlled(real_api, SETTINGS) as api:
             serves = {"namespaces": ["default"]}
             await declare(api, name, "198.19.6.1-198.19.6.9", autoAssign=False, serves=serves)
             good = await until(api, POOLS, name, is_ready("True", "Serves"))
@@ -183,7 +157,7 @@ def test_a_pool_that_was_edited_badly_gives_on_and_so_it_does_for_the_next_contr
             assert "last good spec" in bad["status"]["conditions"][0]["message"]
             await asks(api, one, name)
             await until(api, resources.SERVICES, one, shows("198.19.6.1"))
-        async with controlled(real_api) as api:
+        async with controlled(real_api, SETTINGS) as api:
             await asks(api, two, name)
             await until(api, resources.SERVICES, two, shows("198.19.6.2"))
             # Nobody else comes by what the last good spec has.
