@@ -4,8 +4,8 @@ import asyncio
 from collections.abc import Callable
 
 from lbctl.kube import client, reflector, resources
-from lbctl.kube.objects import Json, key_of
-from lbctl.kube.store import Store
+from lbctl.kube.objects import Json, key_of, metadata
+from lbctl.kube.store import Change, Store
 from lbctl.translate.endpoints import SERVICE_LABEL
 
 NAME_INDEX = "name:"
@@ -101,6 +101,13 @@ class Caches:
         """Wait until each cache holds one whole list; nothing is decided before."""
         for store in self._stores():
             await store.synced.wait()
+
+    def keys_of_relabelled(self, change: Change) -> list[str]:
+        """Return the Services of a namespace that is new or gone, or whose labels are others."""
+        labels = [metadata(obj or {}).get("labels") for obj in (change.old, change.new)]
+        if change.old is not None and labels[0] == labels[1]:
+            return []
+        return [key_of(obj) for obj in self.services if metadata(obj)["namespace"] == change.key]
 
     @property
     def is_synced(self) -> bool:

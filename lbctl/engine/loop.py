@@ -143,12 +143,7 @@ class Loop:
             self._call()
 
     def _namespace_changed(self, change: Change) -> None:
-        labels = [metadata(obj or {}).get("labels") for obj in (change.old, change.new)]
-        if change.old is not None and labels[0] == labels[1]:
-            return
-        for obj in self._caches.services:
-            if metadata(obj)["namespace"] == change.key:
-                self._add(caches_module.keys_of_service(obj))
+        self._add(self._caches.keys_of_relabelled(change))
 
     def _agent_changed(self, change: Change) -> None:
         before, now = (_excluded(obj) for obj in (change.old, change.new))

@@ -8,7 +8,6 @@ from collections.abc import Callable
 from lbctl.engine import caches
 from lbctl.engine.caches import Caches
 from lbctl.engine.snapshot import Snapshots
-from lbctl.kube.objects import metadata
 from lbctl.kube.store import Change
 from lbctl.plan.hostnames import NameRegister, Rank, wanted_names
 
@@ -47,12 +46,8 @@ class NameClaims:
         self._enter(change.key)
 
     def _namespace_changed(self, change: Change) -> None:
-        labels = [metadata(obj or {}).get("labels") for obj in (change.old, change.new)]
-        if change.old is not None and labels[0] == labels[1]:
-            return
-        for obj in self._caches.services:
-            if metadata(obj)["namespace"] == change.key:
-                self._enter(caches.keys_of_service(obj)[0])
+        for key in self._caches.keys_of_relabelled(change):
+            self._enter(key)
 
     def _decision_changed(self, change: Change) -> None:
         before, now = (caches.hosts_answered(obj or {}) for obj in (change.old, change.new))
