@@ -5,6 +5,7 @@ import contextlib
 import ipaddress
 import json
 import time
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 from aiohttp import web
@@ -194,3 +195,16 @@ class NamesApi:
         await response.prepare(request)
         await asyncio.Event().wait()
         return response
+
+
+def run(scenario: Callable[[NamesApi], Coroutine[Any, Any, None]], api: NamesApi) -> None:
+    """Run a scenario with an API server on its loop; what blocks goes to threads."""
+
+    async def body() -> None:
+        await api.start()
+        try:
+            await scenario(api)
+        finally:
+            await api.stop()
+
+    asyncio.run(body())

@@ -5,7 +5,6 @@ import json
 import os
 import re
 import signal
-from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
@@ -14,20 +13,6 @@ import nameserver_builders as nb
 from nameserver_process import Server, configuration, serving, until
 
 KUARD = "kuard.default.lb.example"
-
-
-def run(scenario: Callable[[nb.NamesApi], Coroutine[Any, Any, None]]) -> None:
-    """Run a scenario with an API server on its loop; what blocks goes to threads."""
-
-    async def body() -> None:
-        api = nb.NamesApi()
-        await api.start()
-        try:
-            await scenario(api)
-        finally:
-            await api.stop()
-
-    asyncio.run(body())
 
 
 async def becomes(server: Server, wanted: list[str], host: str = KUARD) -> None:
@@ -76,7 +61,7 @@ def test_a_decision_is_answered_and_its_end_denied(tmp_path: Path) -> None:
             )
             assert serial(server) >= first + 2
 
-    run(scenario)
+    nb.run(scenario, nb.NamesApi())
 
 
 def test_25_scaling_to_zero_denies_with_the_short_ttl_and_back_answers_as_the_serial_grows(
@@ -110,7 +95,7 @@ def test_25_scaling_to_zero_denies_with_the_short_ttl_and_back_answers_as_the_se
             serials.append(serial(server))
             assert sorted(set(serials)) == serials
 
-    run(scenario)
+    nb.run(scenario, nb.NamesApi())
 
 
 def test_a_lost_api_server_changes_nothing(tmp_path: Path) -> None:
@@ -124,7 +109,7 @@ def test_a_lost_api_server_changes_nothing(tmp_path: Path) -> None:
             await api.start()
             await becomes(server, ["198.18.0.2"])
 
-    run(scenario)
+    nb.run(scenario, nb.NamesApi())
 
 
 def test_a_restart_without_the_api_serves_the_last_names_with_a_later_serial(
@@ -144,7 +129,7 @@ def test_a_restart_without_the_api_serves_the_last_names_with_a_later_serial(
             await api.start()
             await has_rcode(server, "NXDOMAIN")
 
-    run(scenario)
+    nb.run(scenario, nb.NamesApi())
 
 
 def test_without_api_and_snapshot_nothing_is_denied(tmp_path: Path) -> None:
@@ -157,7 +142,7 @@ def test_without_api_and_snapshot_nothing_is_denied(tmp_path: Path) -> None:
             await api.start()
             await has_rcode(server, "NXDOMAIN")
 
-    run(scenario)
+    nb.run(scenario, nb.NamesApi())
 
 
 def test_an_object_deleted_while_live_keeps_its_names(tmp_path: Path) -> None:
@@ -173,7 +158,7 @@ def test_an_object_deleted_while_live_keeps_its_names(tmp_path: Path) -> None:
             await api.put(nb.decision("other", "198.18.0.1"))
             await has_rcode(server, "NXDOMAIN")
 
-    run(scenario)
+    nb.run(scenario, nb.NamesApi())
 
 
 def test_a_killed_worker_comes_back_with_all_names(tmp_path: Path) -> None:
@@ -188,7 +173,7 @@ def test_a_killed_worker_comes_back_with_all_names(tmp_path: Path) -> None:
             shown = await asyncio.to_thread(server.short, "svc-0.default.lb.example")
             assert shown == ["198.18.0.0"]
 
-    run(scenario)
+    nb.run(scenario, nb.NamesApi())
 
 
 def configure(folder: Path, nameservice: dict[str, Any]) -> None:
@@ -230,6 +215,6 @@ def test_zones_follow_the_settings_without_a_gap_in_answers(tmp_path: Path) -> N
             await asking
             assert (server.process.pid, server.workers()) == (pid, workers)
 
-    run(scenario)
+    nb.run(scenario, nb.NamesApi())
     assert asked["NOERROR"] > 100
     assert set(asked) == {"NOERROR"}

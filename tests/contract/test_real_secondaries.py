@@ -5,9 +5,8 @@ import base64
 import contextlib
 import json
 import re
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
 import nameserver_builders as nb
 import secondary_servers
@@ -63,17 +62,6 @@ class World:
         return Secondary(self.port, self.folder).serial()
 
 
-def run(scenario: Callable[[nb.NamesApi], Coroutine[Any, Any, None]], api: nb.NamesApi) -> None:
-    async def body() -> None:
-        await api.start()
-        try:
-            await scenario(api)
-        finally:
-            await api.stop()
-
-    asyncio.run(body())
-
-
 async def put(api: nb.NamesApi, number: int) -> None:
     """One change of one Service's names: an address moves, or the name comes or goes."""
     service, round_ = number % SERVICES, number // SERVICES
@@ -119,7 +107,7 @@ def test_bind_knot_and_nsd_follow_a_thousand_changes(tmp_path: Path) -> None:
                 assert transfers(log, "ixfr", kind) > transfers(before, "ixfr", kind)
             assert "a transfer broke off" not in log
 
-    run(scenario, world.api)
+    nb.run(scenario, world.api)
 
 
 def test_after_a_restart_a_secondary_gets_what_changed_meanwhile(tmp_path: Path) -> None:
@@ -139,7 +127,7 @@ def test_after_a_restart_a_secondary_gets_what_changed_meanwhile(tmp_path: Path)
                 assert transfers(server.log(), "axfr", "knot") == 0
                 assert transfers(server.log(), "ixfr", "knot") >= 1
 
-    run(scenario, world.api)
+    nb.run(scenario, world.api)
 
 
 def test_a_secondary_signs_what_it_gets_and_validators_agree(tmp_path: Path) -> None:
@@ -163,7 +151,7 @@ def test_a_secondary_signs_what_it_gets_and_validators_agree(tmp_path: Path) -> 
                 shown = await asyncio.to_thread(validated, port, tmp_path, f"missing.{ZONE}")
                 assert "; negative response, fully validated" in shown
 
-    run(scenario, world.api)
+    nb.run(scenario, world.api)
 
 
 def test_a_secret_that_is_replaced_counts_without_a_restart(tmp_path: Path) -> None:
@@ -185,7 +173,7 @@ def test_a_secret_that_is_replaced_counts_without_a_restart(tmp_path: Path) -> N
             await asyncio.to_thread(until, lambda: "secondaries stay as they were" in server.log())
             assert await asyncio.to_thread(shown, another)
 
-    run(scenario, world.api)
+    nb.run(scenario, world.api)
 
 
 @contextlib.asynccontextmanager
