@@ -12,7 +12,9 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-PREFIX = "lbctl-t-"
+import spaces
+from spaces import sh
+
 CLONE_NEWNET = 0x40000000
 SERVICE_PORT = 100
 BRIDGE_MAC = "02:1b:c7:00:00:01"
@@ -44,20 +46,6 @@ print("up", flush=True)
 while True:
     threading.Thread(target=serve, args=listener.accept(), daemon=True).start()
 """
-
-
-def sh(*argv: str, inside: str = "", env: dict[str, str] | None = None) -> str:
-    enter = ("nsenter", f"--net=/run/netns/{inside}") if inside else ()
-    done = subprocess.run(
-        [*enter, *argv],
-        capture_output=True,
-        text=True,
-        check=False,
-        env={**os.environ, **(env or {})},
-    )
-    if done.returncode:
-        raise RuntimeError(f"{' '.join(argv)}: {done.stderr.strip()}")
-    return done.stdout
 
 
 def forward(space: str) -> None:
@@ -93,8 +81,8 @@ class Bed:
 
     def __init__(self, folder: Path, name: str) -> None:
         self.folder = folder
-        self.node = f"{PREFIX}{name}-node"
-        self.client = f"{PREFIX}{name}-client"
+        self.node = spaces.named(name, "node")
+        self.client = spaces.named(name, "client")
         self.env = {"OVS_RUNDIR": str(folder), "OVS_LOGDIR": str(folder), "OVS_DBDIR": str(folder)}
         self._servers: dict[int, subprocess.Popen[str]] = {}
         self._spaces: list[str] = []
@@ -138,9 +126,8 @@ class Bed:
         sh("ethtool", "-K", "br-int", "tx", "off", inside=self.node)
 
     def _add_space(self, space: str) -> None:
-        sh("ip", "netns", "add", space)
+        spaces.add(space)
         self._spaces.append(space)
-        sh("ip", "link", "set", "lo", "up", inside=space)
         forward(space)
 
     def _start_switch(self) -> None:
@@ -224,7 +211,7 @@ class Bed:
         return f"10.244.71.{10 + number}", f"fd00:10:244:71::{10 + number:x}"
 
     def add_pod(self, number: int, port: int = 8080) -> None:
-        space, device = f"{PREFIX}{self._name}-pod{number}", f"pod{number}"
+        space, device = self._pod_space(number), f"pod{number}"
         self._add_space(space)
         sh(
             "ip",
@@ -283,8 +270,11 @@ class Bed:
     def delete_pod(self, number: int) -> None:
         self.vsctl("del-port", "br-int", f"pod{number}")
         self._stop_server(number)
-        self._spaces.remove(f"{PREFIX}{self._name}-pod{number}")
-        sh("ip", "netns", "delete", f"{PREFIX}{self._name}-pod{number}")
+        self._spaces.remove(self._pod_space(number))
+        spaces.delete(self._pod_space(number))
+
+    def _pod_space(self, number: int) -> str:
+        return spaces.named(self._name, f"pod{number}")
 
     def _stop_server(self, number: int) -> None:
         server = self._servers.pop(number)
@@ -312,7 +302,7 @@ class Bed:
         for daemon in ("ovs-vswitchd", "ovsdb-server"):
             _end(self.folder / f"{daemon}.pid")
         for space in self._spaces:
-            sh("ip", "netns", "delete", space)
+            spaces.delete(space)
 
 
 def _mac(space: str) -> str:

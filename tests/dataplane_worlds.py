@@ -15,6 +15,7 @@ from dataplane_bed import network_of
 from lbctl_dataplane.backends import ground, memory, ovs
 from lbctl_dataplane.backends.port import NodeBackend, Outcome
 from lbctl_dataplane.rules.frontend import Frontend, Member, Place
+from spaces import PREFIX
 
 V4, V6 = "198.18.0.1", "2001:2::1"
 PORT, TARGET = 80, 8080
@@ -156,7 +157,7 @@ def names(made: list[Talk]) -> list[str]:
 @contextlib.contextmanager
 def bed_with_pods(name: str) -> Iterator[dataplane_bed.Bed]:
     """A node with pods, and the environment that leads to its switch."""
-    folder = tempfile.TemporaryDirectory(prefix=dataplane_bed.PREFIX)
+    folder = tempfile.TemporaryDirectory(prefix=PREFIX)
     made = dataplane_bed.Bed(Path(folder.name), name)
     before = dict(os.environ)
     try:

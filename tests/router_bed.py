@@ -10,7 +10,9 @@ import subprocess
 import sys
 
 import dataplane_bed
-from dataplane_bed import PREFIX, SERVER, network_of, sh
+import spaces
+from dataplane_bed import SERVER, network_of
+from spaces import sh
 
 CLIENT_LINK = (("203.0.113.10/24", "203.0.113.1/24"), ("2001:db8:c::10/64", "2001:db8:c::1/64"))
 
@@ -25,7 +27,7 @@ class RouterBed:
         self._spaces: list[str] = []
 
     def space(self, place: str) -> str:
-        return f"{PREFIX}{self._name}-{place}"
+        return spaces.named(self._name, place)
 
     def up(self, vips: tuple[str, ...], port: int) -> None:
         for place in ("client", "router", *(f"node-{n}" for n in self._nodes)):
@@ -86,12 +88,11 @@ class RouterBed:
             if server.stdout is not None:
                 server.stdout.close()
         for space in self._spaces:
-            sh("ip", "netns", "delete", space)
+            spaces.delete(space)
 
     def _add_space(self, space: str) -> None:
-        sh("ip", "netns", "add", space)
+        spaces.add(space)
         self._spaces.append(space)
-        sh("ip", "link", "set", "lo", "up", inside=space)
         dataplane_bed.forward(space)
 
     def _link(self, one: str, device: str, other: str, peer: str) -> None:

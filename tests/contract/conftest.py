@@ -1,6 +1,7 @@
 """Real counterparts of the fakes, started once per session."""
 
 import itertools
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,10 +10,18 @@ import pytest
 import api_builders
 import dataplane_bed
 import real_api as real_api_server
+import spaces
 from dataplane_worlds import OvsWorld
 from lbctl.kube import config
 
 NUMBERS = itertools.count(1)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _swept() -> None:
+    """Take away what a run that was killed left."""
+    if os.geteuid() == 0:
+        spaces.sweep()
 
 
 @pytest.fixture(scope="session")

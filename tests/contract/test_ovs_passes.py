@@ -10,12 +10,13 @@ import pytest
 import dataplane_bed
 import dataplane_builders as build
 import event_loops
-from dataplane_bed import network_of, sh
+from dataplane_bed import network_of
 from dataplane_worlds import PORT, V4, V6, OvsWorld, bed_with_pods, names, serve, talks
 from lbctl.model import errors
 from lbctl_dataplane.backends import ovs
 from lbctl_dataplane.rules import constants, openflow
 from lbctl_dataplane.rules.ovs import Numbers
+from spaces import sh
 
 pytestmark = pytest.mark.root
 

@@ -11,11 +11,12 @@ import pytest
 import dataplane_bed
 import dataplane_builders as build
 import dataplane_whole as whole
-from dataplane_bed import network_of, sh
+from dataplane_bed import network_of
 from dataplane_worlds import PORT, TARGET, V4, V6, OvsWorld, bed_with_pods
 from lbctl.model.virtual_service import Listener, Policy
 from lbctl.translate.endpoints import Endpoint
 from lbctl_dataplane.backends.port import Outcome
+from spaces import sh
 
 pytestmark = pytest.mark.root
 

@@ -9,7 +9,7 @@ import pytest
 
 import dataplane_bed
 import dataplane_builders as build
-from dataplane_bed import network_of, sh
+from dataplane_bed import network_of
 from dataplane_worlds import (
     PODS,
     PORT,
@@ -24,6 +24,7 @@ from dataplane_worlds import (
 )
 from lbctl_dataplane.backends import ovs
 from lbctl_dataplane.rules.frontend import Frontend
+from spaces import sh
 
 pytestmark = pytest.mark.root
 

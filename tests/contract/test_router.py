@@ -10,10 +10,11 @@ import pytest
 
 import dataplane_builders as build
 import router_bed
-from dataplane_bed import network_of, sh
+from dataplane_bed import network_of
 from lbctl_dataplane.backends import routes as kernel
 from lbctl_dataplane.rules import legs, routes, spread
 from lbctl_dataplane.rules.frontend import Place
+from spaces import sh
 
 pytestmark = pytest.mark.root
 

@@ -9,13 +9,14 @@ import pytest
 import dataplane_builders as build
 import event_loops
 import router_bed
-from dataplane_bed import network_of, sh
+from dataplane_bed import network_of
 from lbctl.model import errors
 from lbctl.translate.endpoints import Endpoint
 from lbctl_dataplane.backends.routes import LinuxRouter
 from lbctl_dataplane.router_table import RouterTable
 from lbctl_dataplane.rules.legs import Knowledge, LegAddress, ServingNode
 from lbctl_dataplane.rules.spreading import Known
+from spaces import sh
 
 pytestmark = pytest.mark.root
 
