@@ -12,7 +12,8 @@ import router_bed
 from dataplane_bed import network_of
 from lbctl.model import errors
 from lbctl.translate.endpoints import Endpoint
-from lbctl_dataplane.backends.routes import LinuxRouter
+from lbctl_dataplane.backends import audits
+from lbctl_dataplane.backends.routes import Kernel, LinuxRouter
 from lbctl_dataplane.router_table import RouterTable
 from lbctl_dataplane.rules.legs import Knowledge, LegAddress, ServingNode
 from lbctl_dataplane.rules.spreading import Known
@@ -78,6 +79,13 @@ class Passes:
         self.table.took()
         return changed
 
+    async def audited(self, *vips: str) -> Kernel:
+        """Make it so; return what an audit after that found."""
+        await self.make(*vips)
+        await asyncio.sleep(2 * audits.EVERY_S)
+        assert await self.make(*vips) == 0
+        return await self.linux.observe()
+
 
 Scene = Callable[[Passes], Coroutine[Any, Any, None]]
 
@@ -135,6 +143,40 @@ def test_drift_in_what_no_pass_touches_is_repaired_by_the_audit(
         while not await passes.make(*VIPS[:2]):  # noqa: ASYNC110 - passes are what is waited for
             await asyncio.sleep(0.5)
         assert await Passes(bed).make(*VIPS[:2]) == 0
+
+    play(bed, scene, hurried=True)
+
+
+def test_an_audit_after_changes_of_our_own_lists_nothing_anew(bed: router_bed.RouterBed) -> None:
+    async def scene(passes: Passes) -> None:
+        known = await passes.audited(*VIPS)
+        passes.ends = tuple(end for end in passes.ends if end.node == "node-2")
+        assert await passes.make(*VIPS) > 0
+        await asyncio.sleep(2 * audits.EVERY_S)
+        assert await passes.linux.observe() is known
+        fresh = Passes(bed)
+        fresh.ends = passes.ends
+        assert await fresh.make(*VIPS) == 0
+
+    play(bed, scene, hurried=True)
+
+
+def test_another_ones_transaction_beside_ours_makes_the_audit_look(
+    bed: router_bed.RouterBed,
+) -> None:
+    async def scene(passes: Passes) -> None:
+        known = await passes.audited(*VIPS)
+        await asyncio.to_thread(
+            sh, "nft", "add", "table", "inet", "foreign", inside=bed.space("router")
+        )
+        passes.ends = tuple(end for end in passes.ends if end.node == "node-2")
+        assert await passes.make(*VIPS) > 0
+        await asyncio.sleep(2 * audits.EVERY_S)
+        assert await passes.linux.observe() is not known
+        assert await passes.make(*VIPS) == 0
+        await asyncio.to_thread(
+            sh, "nft", "delete", "table", "inet", "foreign", inside=bed.space("router")
+        )
 
     play(bed, scene, hurried=True)
 

@@ -3,7 +3,8 @@
 A pass sends what it changes and nothing else: an nftables transaction is all or nothing and `ip`
 stops at the first line that the kernel refuses, so what was taken is there. Everything is read back
 when that chain of knowledge has a gap: at the start, after a change that failed, and in an audit
-now and then, since others may have changed what is ours.
+now and then, since others may have changed what is ours. The table itself, which grows with the
+number of places, is listed only when the kernel counted a transaction that was not ours.
 """
 
 import asyncio
@@ -17,6 +18,7 @@ from lbctl import delta
 from lbctl.model import errors
 from lbctl.model.virtual_service import Address
 from lbctl_dataplane.backends import audits, commands, connections
+from lbctl_dataplane.backends import generation as netfilter
 from lbctl_dataplane.rules import constants, flows, routes, spread
 
 log = logging.getLogger(__name__)
@@ -51,8 +53,10 @@ class LinuxRouter:
 
     def __init__(self) -> None:
         self._known: Kernel | None = None
-        self._listings: tuple[str, ...] = ()
-        """What was read last, word for word; empty after a change."""
+        self._ways: tuple[str, ...] = ()
+        """All but the table as it was read last, word for word; empty after a change."""
+        self._generation: int | None = None
+        """The kernel's count at which the table is what is known of it."""
         self._fresh = False
         self._audits = audits.Audits()
 
@@ -69,10 +73,11 @@ class LinuxRouter:
         return known
 
     async def _read(self, known: Kernel | None) -> Kernel:
-        listings = await _listings()
-        if known is not None and listings == self._listings:
+        generation, ways = netfilter.read(), await _listed_ways()
+        if known is not None and (generation, ways) == (self._generation, self._ways):
             return known
-        self._known, self._listings, self._fresh = _parse(listings), listings, True
+        self._known, self._fresh = _parse(await _listed_table(), ways), True
+        self._generation, self._ways = generation, ways
         return self._known
 
     async def apply(self, wanted: Wanted, found: Kernel) -> int:
@@ -84,17 +89,26 @@ class LinuxRouter:
         change = delta.diff(wanted.entries, found.entries)
         transaction = spread.render(wanted.ruleset, found.ruleset, wanted.elsewhere)
         try:
+            if change:
+                self._ways = ()
             if change or transaction:
-                self._listings = ()
                 await _change(change, transaction)
                 if self._fresh:
                     await _verify(wanted)
+            if transaction:
+                self._count_own()
             await _forget_connections(wanted, found)
             begun = await connections.forget_flows(wanted.forgotten, _vips(wanted))
         except BaseException:
             self._known = None
             raise
         return len(change.upserts) + len(change.deletes) + transaction.count("\n") + begun
+
+    def _count_own(self) -> None:
+        """Note our one transaction; with another's beside it the table is to be read again."""
+        now = netfilter.read()
+        known = self._generation
+        self._generation = now if known is not None and netfilter.follows(now, known) else None
 
     def let_through(self, device: str) -> None:
         """Turn reverse-path filters off on a leg: answers come from VIPs: no route leads back."""
@@ -123,7 +137,7 @@ async def _change(change: delta.Delta[routes.Key, str], transaction: str) -> Non
 
 async def _verify(wanted: Wanted) -> None:
     """Read back a kernel that differed from what it was known to hold."""
-    found = _parse(await _listings())
+    found = _parse(await _listed_table(), await _listed_ways())
     left = delta.diff(wanted.entries, found.entries)
     if left:
         example = next(iter((*left.upserts, *left.deletes)))
@@ -132,31 +146,31 @@ async def _verify(wanted: Wanted) -> None:
         raise errors.Unavailable("the kernel did not keep our nftables table as written")
 
 
-async def _listings() -> tuple[str, ...]:
-    """Read everything: our table, routes, rules and neighbours of each version, addresses."""
-    ruleset, *rest = await asyncio.gather(
-        _ruleset(),
-        *(listing for version in VERSIONS for listing in _entries(version)),
-        commands.run("ip", "-j", "address", "show"),
+async def _listed_ways() -> tuple[str, ...]:
+    """Read routes, rules and neighbours of each version, and addresses."""
+    return tuple(
+        await asyncio.gather(
+            *(listing for version in VERSIONS for listing in _entries(version)),
+            commands.run("ip", "-j", "address", "show"),
+        )
     )
-    return (ruleset, *rest)
 
 
-def _parse(listings: tuple[str, ...]) -> Kernel:
-    ruleset, *entries, links = listings
+async def _listed_table() -> str:
+    listing = await commands.run("nft", "-j", "list", "tables", "inet")
+    if f'"name": "{constants.NFT_TABLE}"' not in listing:
+        return ""
+    return await commands.run("nft", "-j", "list", "table", "inet", constants.NFT_TABLE)
+
+
+def _parse(table: str, ways: tuple[str, ...]) -> Kernel:
+    *entries, links = ways
     found = (
         routes.parse(version, *entries[3 * place : 3 * place + 3])
         for place, version in enumerate(VERSIONS)
     )
     merged = {key: value for part in found for key, value in part.items()}
-    return Kernel(spread.parse(ruleset), merged, routes.parse_links(links))
-
-
-async def _ruleset() -> str:
-    listing = await commands.run("nft", "-j", "list", "tables", "inet")
-    if f'"name": "{constants.NFT_TABLE}"' not in listing:
-        return ""
-    return await commands.run("nft", "-j", "list", "table", "inet", constants.NFT_TABLE)
+    return Kernel(spread.parse(table), merged, routes.parse_links(links))
 
 
 def _entries(version: int) -> tuple[Coroutine[Any, Any, str], ...]:
