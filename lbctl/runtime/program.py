@@ -7,7 +7,7 @@ from collections.abc import Callable, Coroutine
 from pathlib import Path
 
 from lbctl.model import errors
-from lbctl.runtime import config_file, logs
+from lbctl.runtime import collector, config_file, logs
 from lbctl.settings import Settings
 
 Program = Coroutine[None, None, None]
@@ -31,7 +31,8 @@ def run(program: Program) -> int:
     """Run `program` and return the exit code: 0 on a signal, 1 on an error of ours (printed)."""
     failed = 0
     try:
-        asyncio.run(_until_signal(program))
+        with collector.leaving_out_survivors():
+            asyncio.run(_until_signal(program))
     except* errors.LbctlError as group:
         failed = 1
         for error in group.exceptions:
