@@ -9,6 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import spaces
+
 LBCTL = str(Path(sys.executable).parent / "lbctl")
 ROOT = "/var/lib/lbctl-lab"
 IMAGE = "lbctl.test/kuard:1"
@@ -58,7 +60,8 @@ def traces() -> list[str]:
     found = [f"process {line}" for line in _processes()]
     links = run(["ip", "-o", "link"]).splitlines()
     found += [f"link {line}" for line in links if "lbctl-net" in line or ": lbctl-n" in line]
-    found += [f"mount {line}" for line in _lines("/proc/self/mounts") if "lbctl-" in line]
+    found += [f"mount {line}" for line in _lines("/proc/self/mounts")
+              if "lbctl-" in line and spaces.PREFIX not in line]  # fmt: skip
     found += [f"route {line}" for line in run(["ip", "route", "show", "table", "all"]).splitlines()
               if "172.31.24" in line or "172.30.242." in line or "10.244." in line]  # fmt: skip
     found += [f"rule {line}" for line in run(["nft", "list", "ruleset"]).splitlines()
