@@ -76,6 +76,19 @@ class Kuard:
             pod["metadata"]["name"] for pod in items if "deletionTimestamp" not in pod["metadata"]
         }
 
+    def pod_addresses(self) -> dict[str, list[str]]:
+        """Return the addresses of each pod, IPv4 first."""
+        items = kubectl_json("-n", self.namespace, "get", "pods")["items"]
+        return {
+            pod["metadata"]["name"]: [entry["ip"] for entry in pod["status"]["podIPs"]]
+            for pod in items
+        }
+
+    def patch(self, spec: dict[str, Any]) -> None:
+        """Change the Service's spec."""
+        patch = json.dumps({"spec": spec})
+        self.kubectl("patch", "service", "kuard", "--type=merge", f"--patch={patch}")
+
     def delete(self) -> None:
         """Delete the namespace with all in it."""
         kubectl("delete", "namespace", self.namespace, "--timeout=90s")
@@ -89,6 +102,20 @@ def client(*words: str) -> str:
 def dig(*words: str) -> str:
     """Ask the client's own resolver, which is lbctl."""
     return client("dig", "+time=2", "+tries=1", *words)
+
+
+def curl_exit(target: str) -> int:
+    """Ask for a URL at the client; return curl's exit code."""
+    return int(client("sh", "-c", f"curl -s -m 2 -o /dev/null {target}; echo $?"))
+
+
+def trace(source: str, place: str) -> Any:
+    """Return what `lbctl trace` tells, whatever becomes of the packet."""
+    kubeconfig = f"--kubeconfig={lab_commands.ROOT}/admin.kubeconfig"
+    argv = [lab_commands.LBCTL, "trace", source, place, kubeconfig, "-o", "json"]
+    done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode in (0, 1), done.stderr
+    return json.loads(done.stdout)
 
 
 def switch(node: str) -> str:

@@ -1,4 +1,4 @@
-"""The `lbctl agent` command."""
+"""The `lbctl agent` and `lbctl trace` commands."""
 
 import asyncio
 import sys
@@ -36,6 +36,40 @@ def agent(config: Path | None, kubeconfig: Path | None, node: str, role: str) ->
     logs.configure(settings.lbctl)
     _wait_for_children_by_pidfd()
     sys.exit(program.run(_run(made, agents.Options(node, settings, config=config), kubeconfig)))
+
+
+_TRACED = {"Delivered": 0, "Unknown": 2}
+"""Exit codes of a trace by verdict; others end with 1."""
+
+
+@click.command()
+@click.argument("client", metavar="CLIENT")
+@click.argument("place", metavar="VIP:PORT")
+@click.option("--udp", "protocol", flag_value="UDP", help="A datagram.")
+@click.option("--sctp", "protocol", flag_value="SCTP")
+@click.option("--tcp", "protocol", flag_value="TCP", default=True, help="The default.")
+@click.option("--kubeconfig", type=click.Path(path_type=Path, dir_okay=False))
+@click.option("--context", default="", help="Of the kubeconfig.")
+@click.option("-o", "--output", type=click.Choice(("text", "json")), default="text")
+def trace(
+    client: str, place: str, protocol: str, kubeconfig: Path | None, context: str, output: str
+) -> None:
+    """Walk a new flow from CLIENT to VIP:PORT through what routers and nodes are to do.
+
+    Ends with 0 where a member gets it, with 1 where not, with 2 where that cannot be told.
+    """
+    from lbctl_dataplane import tracing
+
+    try:
+        packet = tracing.parse_packet(client, place, protocol)
+        found = asyncio.run(tracing.walk(packet, kubeconfig, context))
+    except ValueError as error:
+        raise click.UsageError(str(error)) from error
+    except errors.LbctlError as error:
+        click.echo(f"Error: {error}", err=True)
+        raise SystemExit(2) from error
+    click.echo(tracing.render_json(found) if output == "json" else tracing.render_text(found))
+    raise SystemExit(_TRACED.get(found.verdict, 1))
 
 
 def _wait_for_children_by_pidfd() -> None:

@@ -6,7 +6,10 @@ import re
 import pytest
 
 from lab_commands import eventually, kubectl, kubectl_json
-from service_lab import Kuard, client, dig, held, router, switch, url
+from service_lab import Kuard, client, curl_exit, dig, held, router, switch, trace, url
+
+CANNOT_CONNECT, TIMED_OUT = 7, 28
+"""How curl ends."""
 
 pytestmark = [pytest.mark.lab, pytest.mark.usefixtures("lab")]
 
@@ -62,6 +65,30 @@ def test_a_pod_sees_the_clients_own_address(kuard, flag, own):
     said = client("curl", "-sS", "-m", "5", flag, url(kuard.host))
     assert said.split()[0].removeprefix("pod=") in kuard.pods()
     assert f"client={own}" in said
+
+
+@pytest.mark.parametrize(("family", "own"), [(0, "172.30.242.10"), (1, "2001:db8:c::10")])
+def test_a_trace_tells_what_real_packets_meet(kuard, family, own):
+    vip = kuard.addresses()[family]
+    place = f"[{vip}]" if family else vip
+    found = trace(own, f"{place}:8080")
+    assert found["verdict"] == "Delivered"
+    traced = {member["address"] for way in found["ways"] for member in way["members"]}
+    script = f"for i in $(seq 60); do curl -sS -m 5 {url(vip)}; done"
+    answered = set(re.findall(r"^pod=(\S+)", client("sh", "-c", script), re.M))
+    assert {kuard.pod_addresses()[pod][family] for pod in answered} == traced
+
+    assert trace(own, f"{place}:8081")["verdict"] == "Refused"
+    assert curl_exit(url(vip, 8081)) == CANNOT_CONNECT
+
+    elsewhere = "198.51.100.0/24" if family == 0 else "2001:db8:ffff::/48"
+    kuard.patch({"loadBalancerSourceRanges": [elsewhere]})
+    try:
+        eventually(lambda: trace(own, f"{place}:8080")["verdict"] == "Dropped", 10, "it is dropped")
+        eventually(lambda: curl_exit(url(vip)) == TIMED_OUT, 20, "nobody answers")
+    finally:
+        kuard.patch({"loadBalancerSourceRanges": None})
+    eventually(lambda: curl_exit(url(vip)) == 0, 20, "it is served again")
 
 
 def test_members_state_and_name_follow_the_replicas(kuard):

@@ -169,6 +169,12 @@ def merged(ranges: tuple[str, ...], version: int) -> tuple[str, ...]:
     return tuple(sorted(map(str, ipaddress.collapse_addresses(six))))
 
 
+def within(client: Address, ranges: Iterable[str]) -> bool:
+    """Tell whether a client is in one of the ranges."""
+    networks = map(_network, ranges)
+    return any(network is not None and client in network for network in networks)
+
+
 def _network(text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network | None:
     try:
         return ipaddress.ip_network(text, strict=False)

@@ -91,16 +91,23 @@ def _shares(
         for name, count in sorted(members.items())
         if name in nodes
         and nodes[name].leg(version) is not None
-        and (name in before or _ready(nodes[name], claim.service.key, known))
+        and (name in before or not obstacle(nodes[name], claim, known))
     }
 
 
-def _ready(node: ServingNode, key: str, known: Knowledge) -> bool:
-    return (
-        node.decisions >= known.spec_version
-        and node.slices >= known.slice_versions.get(node.name, 0)
-        and key not in node.exempt
-    )
+def obstacle(node: ServingNode | None, claim: Claim, known: Knowledge) -> str:
+    """Return why a node cannot be sent new connections of a claim; empty when it can."""
+    if node is None:
+        return "no agent reports from it"
+    if node.leg(claim.vip.address.version) is None:
+        return f"it has no IPv{claim.vip.address.version} leg"
+    if claim.service.key in node.exempt:
+        return "it could not program its members"
+    if node.decisions < known.spec_version:
+        return "it has not programmed the decision yet"
+    if node.slices < known.slice_versions.get(node.name, 0):
+        return "it has not programmed its newest endpoints yet"
+    return ""
 
 
 def number_legs(

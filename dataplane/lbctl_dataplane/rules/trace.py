@@ -1,0 +1,142 @@
+"""What a client's first packet to a VIP meets on its way, by what is decided and reported. Pure.
+
+It uses the rules that routers and nodes are programmed by: who wins a place, who has a share of it,
+which members a node chooses from. What it cannot tell is which of several a flow's hash will pick.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from lbctl.model.virtual_service import Address, Phase, VirtualService
+from lbctl_dataplane.rules import frontend, legs
+from lbctl_dataplane.rules.frontend import Claim, Frontend, Member, Place
+from lbctl_dataplane.rules.legs import Knowledge, ServingNode
+
+
+class Verdict(StrEnum):
+    """What becomes of the packet."""
+
+    DELIVERED = "Delivered"
+    REFUSED = "Refused"
+    """The router answers that nobody is there (ICMP unreachable)."""
+    DROPPED = "Dropped"
+    """A node lets it go without an answer: its source may not connect."""
+    UNKNOWN = "Unknown"
+    """The address is no VIP of ours; where it goes is not lbctl's to say."""
+
+
+@dataclass(frozen=True, slots=True)
+class Packet:
+    """The first packet of a flow. Client and VIP are of one IP version."""
+
+    client: Address
+    place: Place
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """One node that the router may send the flow to."""
+
+    node: str
+    leg: Address
+    weight: int
+    """Its share is this weight among those of all ways."""
+    members: tuple[Member, ...]
+    """One of them gets the flow; empty: the node drops it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Detour:
+    """A node that has members and is sent nothing."""
+
+    node: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """Where a packet can get."""
+
+    packet: Packet
+    verdict: Verdict
+    why: str = ""
+    """What stands in its way; empty when it is delivered."""
+    service: VirtualService | None = None
+    ways: tuple[Way, ...] = ()
+    detours: tuple[Detour, ...] = ()
+
+    @property
+    def members(self) -> frozenset[Member]:
+        """Return who may get the flow."""
+        return frozenset(member for way in self.ways for member in way.members)
+
+
+def claim_at(services: Iterable[VirtualService], place: Place) -> Claim | None:
+    """Return who answers at a place."""
+    wanted = [
+        claim for service in services for claim in frontend.wishes(service) if claim.place == place
+    ]
+    return frontend.winner(wanted) if wanted else None
+
+
+def nobody(packet: Packet, services: Sequence[VirtualService]) -> Trace:
+    """Return the trace of a packet to a place that nobody answers at."""
+    holders = [s for s in services if any(vip.address == packet.place.vip for vip in s.vips)]
+    if not holders:
+        why = f"no virtual service has the address {packet.place.vip}"
+        return Trace(packet, Verdict.UNKNOWN, why)
+    serving = [service for service in holders if service.phase is not Phase.WITHDRAWN]
+    if not serving:
+        why = f"{holders[0].name} is being withdrawn"
+        return Trace(packet, Verdict.REFUSED, why, holders[0])
+    ports = sorted({f"{s.port}/{s.protocol}" for holder in serving for s in holder.listeners})
+    wanted = f"{packet.place.port}/{packet.place.protocol}"
+    why = f"port {wanted} is none of {', '.join(ports) or 'no ports'}"
+    return Trace(packet, Verdict.REFUSED, why, serving[0])
+
+
+def trace(
+    packet: Packet, claim: Claim, known: Knowledge, nodes: Mapping[str, ServingNode]
+) -> Trace:
+    """Return where a packet to the place of a claim can get."""
+    given = legs.shares(claim, known, nodes, frozenset())
+    ways, admitted = [], True
+    for name, weight in given.items():
+        there = frontend.frontend_of(claim, known.endpoints, name)
+        leg = nodes[name].leg(packet.place.vip.version)
+        admitted = admits(there, packet.client)
+        if leg is not None:
+            ways.append(Way(name, leg.address, weight, there.members if admitted else ()))
+    detours = tuple(_detours(claim, known, nodes, frozenset(given)))
+    verdict, why = _ending(packet, claim, known, ways, admitted=admitted)
+    return Trace(packet, verdict, why, claim.service, tuple(ways), detours)
+
+
+def admits(there: Frontend, client: Address) -> bool:
+    """Tell whether a client may connect to a frontend."""
+    return there.open_to_all or frontend.within(client, there.source_ranges)
+
+
+def _ending(
+    packet: Packet, claim: Claim, known: Knowledge, ways: Sequence[Way], *, admitted: bool
+) -> tuple[Verdict, str]:
+    if not frontend.usable_at(claim, known.endpoints):
+        return Verdict.REFUSED, "it has no usable endpoint"
+    if not ways:
+        return Verdict.REFUSED, "no node that has members can take it yet"
+    if not admitted:
+        return Verdict.DROPPED, f"{packet.client} is in none of its source ranges"
+    return Verdict.DELIVERED, ""
+
+
+def _detours(
+    claim: Claim, known: Knowledge, nodes: Mapping[str, ServingNode], taking: frozenset[str]
+) -> Iterable[Detour]:
+    usable = frontend.usable_at(claim, known.endpoints)
+    for name in sorted({endpoint.node for endpoint in usable} - taking):
+        node = nodes.get(name)
+        why = legs.obstacle(node, claim, known)
+        if not why and node is not None and node.excluded:
+            why = "it is excluded from load balancers"
+        yield Detour(name, why or "others go first")

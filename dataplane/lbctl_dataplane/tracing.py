@@ -1,0 +1,117 @@
+"""`lbctl trace`: read what routers and nodes act by, walk a packet through it, show it."""
+
+import asyncio
+import ipaddress
+import json
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from lbctl.kube import client, kubectl_rules, resources
+from lbctl.kube.objects import Json, name_of
+from lbctl.model.virtual_service import Address, VirtualService, parse_virtual_service, spec_version
+from lbctl.translate.endpoints import SERVICE_LABEL
+from lbctl_dataplane import decisions, router
+from lbctl_dataplane.rules import trace
+from lbctl_dataplane.rules.frontend import Claim, Member, Place
+from lbctl_dataplane.rules.legs import Knowledge, ServingNode
+from lbctl_dataplane.rules.trace import Packet, Trace
+
+
+def parse_packet(source: str, place: str, protocol: str) -> Packet:
+    """Return the packet from CLIENT to VIP:PORT or [VIP]:PORT. Raises ValueError."""
+    host, colon, port = place.rpartition(":")
+    if not colon or not port.isdecimal() or not 0 < int(port) < 65536:
+        raise ValueError(f"{place}: not VIP:PORT, as 192.0.2.1:80 or [2001:db8::1]:80")
+    vip = ipaddress.ip_address(host.removeprefix("[").removesuffix("]"))
+    sender = ipaddress.ip_address(source)
+    if sender.version != vip.version:
+        raise ValueError(f"{source} and {vip}: a flow is of one IP version")
+    return Packet(sender, Place(vip, protocol, int(port)))
+
+
+async def walk(packet: Packet, kubeconfig: Path | None, context: str) -> Trace:
+    """Return the trace of a packet by what the cluster says now. Raises LbctlError."""
+    cluster = kubectl_rules.find(kubeconfig, context, os.environ, Path.home())
+    async with client.Client(cluster) as api:
+        decided, reported = await asyncio.gather(
+            api.list(resources.L4_VIRTUAL_SERVICES), api.list(resources.SERVING_NODES)
+        )
+        services = tuple(map(parse_virtual_service, decided.items))
+        claim = trace.claim_at(services, packet.place)
+        if claim is None:
+            return trace.nobody(packet, services)
+        versions = {name_of(obj): spec_version(obj) for obj in decided.items}
+        known = await _known(api, claim, versions[claim.service.key])
+    return trace.trace(packet, claim, known, _nodes(reported.items))
+
+
+async def _known(api: client.Client, claim: Claim, version: int) -> Knowledge:
+    service = claim.service.service
+    slices = await api.list(
+        resources.ENDPOINT_SLICES,
+        service.namespace,
+        label_selector=f"{SERVICE_LABEL}={service.name}",
+    )
+    behind = decisions.read_slices(slices.items)
+    return Knowledge(behind.endpoints, behind.versions, version)
+
+
+def _nodes(objects: Iterable[Json]) -> Mapping[str, ServingNode]:
+    return {
+        name_of(obj): router.parse_node(obj) for obj in objects if obj["spec"]["role"] == "node"
+    }
+
+
+def render_text(found: Trace) -> str:
+    """Return a trace for people."""
+    at = found.packet.place
+    lines = [f"{found.packet.client} → {_joined(at.vip, at.port)} {at.protocol}"]
+    if found.service is not None:
+        lines.append(f"  {_served(found.service)}")
+    total = sum(way.weight for way in found.ways)
+    for way in found.ways:
+        lines.append(f"  {way.node}: {way.weight} of {total} new flows, by leg {way.leg}")
+        lines += [f"    {_joined(member.address, member.port)}" for member in way.members]
+    lines += [f"  {past.node}: none, {past.why}" for past in found.detours]
+    return "\n".join([*lines, f"{found.verdict}{': ' if found.why else ''}{found.why}"])
+
+
+def render_json(found: Trace) -> str:
+    """Return a trace for scripts."""
+    at = found.packet.place
+    return json.dumps(
+        {
+            "client": str(found.packet.client),
+            "vip": str(at.vip),
+            "port": at.port,
+            "protocol": at.protocol,
+            "verdict": found.verdict,
+            "why": found.why,
+            "virtualService": found.service.name if found.service is not None else None,
+            "ways": [
+                {
+                    "node": way.node,
+                    "leg": str(way.leg),
+                    "weight": way.weight,
+                    "members": [_member(member) for member in way.members],
+                }
+                for way in found.ways
+            ],
+            "detours": [{"node": past.node, "why": past.why} for past in found.detours],
+        },
+        indent=2,
+    )
+
+
+def _served(service: VirtualService) -> str:
+    of = service.service
+    return f"{service.name} ({of.namespace}/{of.name}, {service.phase.value})"
+
+
+def _joined(address: Address, port: int) -> str:
+    return f"[{address}]:{port}" if address.version == 6 else f"{address}:{port}"
+
+
+def _member(member: Member) -> Json:
+    return {"address": str(member.address), "port": member.port}
