@@ -4,7 +4,9 @@ Feeds on watches and reads no clock. An L4VirtualService that vanished without h
 withdrawn is doubt: it is *held*, and yields only to a better decision (design decision 6).
 """
 
+import functools
 import logging
+import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
@@ -294,16 +296,27 @@ def trim_slice(obj: Json) -> Json:
     kept = {key: meta.get(key) for key in ("name", "namespace", "resourceVersion")}
     owner = labels.get(endpoints_of.SERVICE_LABEL)
     kept["labels"] = {endpoints_of.SERVICE_LABEL: owner} if owner else {}
-    endpoints = [
-        {key: entry[key] for key in ("addresses", "conditions", "nodeName") if key in entry}
-        for entry in obj.get("endpoints") or ()
-    ]
     return {
         "metadata": kept,
         "addressType": obj.get("addressType"),
-        "endpoints": endpoints,
+        "endpoints": list(map(_trim_endpoint, obj.get("endpoints") or ())),
         "ports": obj.get("ports"),
     }
+
+
+def _trim_endpoint(entry: Json) -> Json:
+    kept: Json = {"addresses": (entry.get("addresses") or [])[:1]}
+    if entry.get("conditions"):
+        kept["conditions"] = _same_conditions(tuple(sorted(entry["conditions"].items())))
+    if entry.get("nodeName"):
+        kept["nodeName"] = sys.intern(entry["nodeName"])
+    return kept
+
+
+@functools.lru_cache(maxsize=64)
+def _same_conditions(entries: tuple[tuple[str, bool], ...]) -> Json:
+    """Return one object for all endpoints in one state: there are few states."""
+    return dict(entries)
 
 
 def trim_service(obj: Json) -> Json:
@@ -311,7 +324,7 @@ def trim_service(obj: Json) -> Json:
     meta, status = metadata(obj), obj.get("status") or {}
     return {
         "metadata": {key: meta.get(key) for key in ("name", "generation", "resourceVersion")},
-        "spec": obj.get("spec"),
+        "spec": {k: value for k, value in (obj.get("spec") or {}).items() if k != "names"},
         "status": {
             key: status[key]
             for key in ("specResourceVersion", "observedGeneration")

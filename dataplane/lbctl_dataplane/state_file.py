@@ -9,7 +9,7 @@ import json
 import logging
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from lbctl.kube.objects import Json
@@ -39,18 +39,28 @@ def load(path: Path) -> Objects | None:
 
 def save(path: Path, objects: Objects) -> None:
     """Replace the state in one step. A failure is logged: serving goes on without it."""
-    text = json.dumps({"bootId": _boot_id(), "objects": objects}, separators=(",", ":"))
     temporary = ""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False) as out:
             temporary = out.name
-            out.write(text)
+            out.writelines(_pieces(objects))
         os.replace(temporary, path)  # noqa: PTH105 - the two are the same call
     except OSError as error:
         log.warning("state %s not written: %s", path, error)
         with contextlib.suppress(OSError):
             Path(temporary).unlink()
+
+
+def _pieces(objects: Objects) -> Iterator[str]:
+    """Yield the text object by object: all of them in one would be as much memory again."""
+    yield f'{{"bootId":{json.dumps(_boot_id())},"objects":{{'
+    for number, (plural, known) in enumerate(objects.items()):
+        yield f"{',' if number else ''}\n{json.dumps(plural)}:["
+        for place, obj in enumerate(known):
+            yield f"{',' if place else ''}\n{json.dumps(obj, separators=(',', ':'))}"
+        yield "]"
+    yield "}}\n"
 
 
 def _boot_id() -> str:

@@ -8,6 +8,7 @@ changed our flows.
 """
 
 import asyncio
+import hashlib
 import ipaddress
 import logging
 import os
@@ -44,8 +45,8 @@ class OvsBackend:
         self._connected = False
         self._swept = False
         self._audits = audits.Audits()
-        self._dump = ""
-        """What the last audit read, word for word."""
+        self._dump = b""
+        """A digest of what the last audit read, which is megabytes; empty after a change."""
         self._guarded: tuple[str, ...] | None = None
         self._switch_started = 0
 
@@ -66,7 +67,7 @@ class OvsBackend:
             await asyncio.sleep(RETRY_S)
 
     def _distrust(self) -> None:
-        self._swept, self._guarded, self._dump = False, None, ""
+        self._swept, self._guarded, self._dump = False, None, b""
         self._audits.distrust()
 
     def legs(self) -> tuple[Leg, ...] | None:
@@ -102,7 +103,7 @@ class OvsBackend:
                 await self._read_back()
         change = self._compiler.changes()
         if len(change):
-            self._dump = ""
+            self._dump = b""
             await self._apply(change)
             self._compiler.took(change)
             gone = change.flows.deletes
@@ -135,7 +136,7 @@ class OvsBackend:
     async def _read_back(self) -> None:
         """Take what the switch holds; the same words as last time cost no parsing."""
         flows, groups = await self._observe()
-        dump = f"{flows}\n{groups}"
+        dump = hashlib.blake2b(f"{flows}\n{groups}".encode()).digest()
         if dump != self._dump:
             observed = openflow.Tables(openflow.parse_flows(flows), openflow.parse_groups(groups))
             self._compiler.read_back(observed)

@@ -65,12 +65,15 @@ class Kept(Generic[K, V]):
         self._touched.clear()
 
     def read_back(self, observed: Mapping[K, V]) -> None:
-        """Take what is there, all of it: nothing that was known before counts."""
-        self.verified = dict(observed)
-        self._touched = {
-            key
-            for key in self.desired.keys() | self.verified.keys()
-            if key not in self.desired
-            or key not in self.verified
-            or self.desired[key] != self.verified[key]
+        """Take what is there, all of it: nothing that was known before counts.
+
+        Where it is what should be there, our own objects stand for it: half the memory.
+        """
+        as_wanted = {
+            key: value
+            for key, value in self.desired.items()
+            if key in observed and observed[key] == value
         }
+        others = {key: value for key, value in observed.items() if key not in as_wanted}
+        self.verified = {**as_wanted, **others}
+        self._touched = set(others) | (self.desired.keys() - as_wanted.keys())

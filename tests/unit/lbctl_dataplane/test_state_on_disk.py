@@ -7,11 +7,19 @@ import pytest
 
 from lbctl_dataplane import state_file
 
+THINGS = [{"metadata": {"name": name}, "n": [1, None, True]} for name in ("a", 'b"\n', "ü")]
 
-def test_what_is_saved_is_loaded(tmp_path: Path) -> None:
+
+@pytest.mark.parametrize(
+    "objects",
+    [{}, {"endpointslices": []}, {"endpointslices": THINGS[:1]}, {"one": THINGS, "two": THINGS}],
+)
+def test_what_is_saved_is_loaded(
+    tmp_path: Path, objects: dict[str, list[dict[str, object]]]
+) -> None:
     path = tmp_path / "new" / "agent.json"
-    state_file.save(path, {"endpointslices": [{"metadata": {"name": "a"}}]})
-    assert state_file.load(path) == {"endpointslices": [{"metadata": {"name": "a"}}]}
+    state_file.save(path, objects)
+    assert state_file.load(path) == objects
     assert [entry.name for entry in path.parent.iterdir()] == ["agent.json"]
 
 
