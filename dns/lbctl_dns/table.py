@@ -83,8 +83,9 @@ def truncated_heads() -> Heads:
 
 def encode(records: zone.RecordSet, role: Role = Role.DATA) -> Encoded:
     """Return a record set ready to be copied into replies."""
-    start = OWNER_POINTER + struct.pack(">HHI", records.rtype, 1, records.ttl_s)
-    tail = b"".join(start + struct.pack(">H", len(one)) + one for one in records.rdatas)
+    rtype, ttl_s, pack = records.rtype, records.ttl_s, FIXED.pack
+    rendered = [OWNER_POINTER + pack(rtype, 1, ttl_s, len(one)) + one for one in records.rdatas]
+    tail = b"".join(rendered)
     return Encoded(records.name, records.rtype, len(records.rdatas), tail, role)
 
 
@@ -148,7 +149,7 @@ class Table:
         self.deniable: frozenset[bytes] = frozenset()
         """Types and classes of which a miss is a plain denial; none before all is loaded."""
         self.exists: dict[bytes, int] = {}
-        """Number of sets at or below a name, up to the root."""
+        """Number of sets at a name plus names one label below it; so for each name up to root."""
         self.wildcards = 0
         """Number of sets with a label `*` in their name."""
         self.simple = True
@@ -168,7 +169,7 @@ class Table:
         """Add a set, in the place of the one of the same name and type."""
         if one.name in self.exists:
             self.remove(one.name, one.rtype)
-        self._count(one.name, 1)
+        self._count_in(one.name)
         self._file(one)
         self._see_whether_simple()
 
@@ -207,7 +208,7 @@ class Table:
             self.cuts.pop(name, None) if rtype == zone.NS else None,
         ]
         if any(one is not None for one in found):
-            self._count(name, -1)
+            self._count_out(name)
         if rtype == zone.CNAME:
             self.aliases.pop(name, None)
         if rtype == zone.SOA:
@@ -226,16 +227,29 @@ class Table:
         plain = self._loaded and self.simple
         self.deniable = _DENIABLE - self.linked.keys() if plain else frozenset()
 
-    def _count(self, name: bytes, step: int) -> None:
+    def _count_in(self, name: bytes) -> None:
         if names.WILDCARD in name:  # also a.*.zone: it makes *.zone exist (RFC 4592 §2.2.2)
-            self.wildcards += step
-        for one in names.lineage(name):
-            count = self.exists.get(one, 0) + step
-            if count:
-                self.exists[one] = count
-            else:
-                del self.exists[one]
-                self.nearest.pop(one, None)
+            self.wildcards += 1
+        exists = self.exists
+        while True:
+            count = exists.get(name, 0)
+            exists[name] = count + 1
+            if count or name == names.ROOT:
+                return
+            name = names.parent(name)
+
+    def _count_out(self, name: bytes) -> None:
+        if names.WILDCARD in name:
+            self.wildcards -= 1
+        while True:
+            self.exists[name] -= 1
+            if self.exists[name]:
+                return
+            del self.exists[name]
+            self.nearest.pop(name, None)
+            if name == names.ROOT:
+                return
+            name = names.parent(name)
 
 
 @functools.lru_cache(maxsize=256)
