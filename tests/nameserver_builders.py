@@ -10,7 +10,7 @@ from typing import Any
 
 from aiohttp import web
 
-from lbctl_dns import edns, names, table, wire, zone
+from lbctl_dns import edns, frames, names, snapshot, table, wire, zone
 
 Object = dict[str, Any]
 ORIGIN = names.to_wire("lb.example")
@@ -34,6 +34,11 @@ def sets(host: str, *texts: str, ttl_s: int = 5) -> tuple[zone.RecordSet, ...]:
 
 def own_zone(*fixed: zone.RecordSet) -> zone.Zone:
     return zone.Zone(ORIGIN, SOA, fixed)
+
+
+def snapshot_of(*records: zone.RecordSet) -> bytes:
+    """The content of a snapshot file."""
+    return snapshot.render(b"".join(frames.piece(table.encode(one)) for one in records))
 
 
 def table_of(*records: zone.RecordSet, loaded: bool = True) -> table.Table:

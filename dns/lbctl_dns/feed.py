@@ -15,7 +15,7 @@ from pathlib import Path
 from lbctl.kube import client, config, reflector, resources, store
 from lbctl.kube.objects import Json
 from lbctl.model.zones import Digests, later_serial
-from lbctl.runtime import reload
+from lbctl.runtime import garbage, reload
 from lbctl.settings import Settings
 from lbctl_dns import (
     cache,
@@ -102,6 +102,7 @@ class ClusterFeed:
         self.zone_objects = store.Store()
         """The serials that the leader gives; the same."""
         self.zone_objects.subscribe(self._told)
+        self._copy = keeping.Copy()
         self._keeper = keeping.Keeper(path, self.state)
         self._send: Callable[[frames.Transaction], None] = lambda _: None
         self._tell: Callable[[bytes], None] = lambda _: None
@@ -207,9 +208,11 @@ class ClusterFeed:
         return self._authority.contents_of(self._serials.takeable if self._complete else restored)
 
     def _show_all(self) -> None:
-        self._send(self.whole())
+        whole = self.whole()
+        self._send(whole)
         self.primary.show(self._contents, self._serials.ahead)
         if self._complete:
+            self._copy.take(whole)
             self._keeper.changed()
 
     async def run(self, kubeconfig: Path | None, options: Options) -> None:
@@ -305,6 +308,11 @@ class ClusterFeed:
         """Replace what was restored by the first complete lists, as one change."""
         await self.cache.synced.wait()
         await self.zone_objects.synced.wait()
+        with garbage.loading():
+            self._sync()
+        log.info("names of %d virtual services are served", len(self.cache))
+
+    def _sync(self) -> None:
         before = {one.key: one for one in self._authority.records()}
         for obj in self.cache:
             self._decided(str(obj["metadata"]["name"]), obj)
@@ -314,7 +322,6 @@ class ClusterFeed:
         self._complete, self._saved = True, ()
         self._hear_all()
         self._show_all()
-        log.info("names of %d virtual services are served", len(self.cache))
 
     def _decided(self, owner: str, obj: Json) -> tuple[zone.Change, frozenset[str]]:
         """Return what a decision changes in answers, and the zones whose digest it moves."""
@@ -336,8 +343,9 @@ class ClusterFeed:
         self._note(release)
         now = release.shown
         if now:
-            upserts = tuple(table.encode(one) for one in now.upserts)
-            self._send(frames.Transaction(upserts, now.deletes))
+            change = frames.Transaction(tuple(map(table.encode, now.upserts)), now.deletes)
+            self._send(change)
+            self._copy.take(change)
             self._keeper.changed()
             log.info("%s", described.change(now), extra={"key": described.log_key(owner)})
         self.primary.take(release, self._authority.contents_of)
@@ -380,8 +388,8 @@ class ClusterFeed:
 
     def state(self) -> keeping.State:
         """Return what a restart goes on from."""
-        sets = (*self._serials.saved_soas(), *self._authority.records())
-        return keeping.State(sets, self.primary.library.steps(self._serials.own))
+        body = self._copy.body(self._serials.saved_soas())
+        return keeping.State(body, self.primary.library.steps(self._serials.own))
 
 
 async def shown(

@@ -25,7 +25,7 @@ _PUT = struct.Struct(">BHBHI")
 """Name length, type, role, count, tail length."""
 _GONE = 255
 """In the place of the role: the set goes."""
-
+_ROLES = {role.value: role for role in Role}
 
 COUNTS_ASKED = _START.pack(0, 0, COUNTS)
 """A whole frame: the worker sends what it has counted."""
@@ -65,9 +65,13 @@ def bodies(change: Transaction) -> Iterator[Body]:
 def _pieces(change: Transaction) -> Iterator[bytes]:
     for name, rtype in change.deletes:
         yield _PUT.pack(len(name), rtype, _GONE, 0, 0) + name
-    for one in change.upserts:
-        start = _PUT.pack(len(one.name), one.rtype, one.role, one.count, len(one.tail))
-        yield start + one.name + one.tail
+    yield from map(piece, change.upserts)
+
+
+def piece(one: Encoded) -> bytes:
+    """Return the part of a body that puts one set."""
+    start = _PUT.pack(len(one.name), one.rtype, one.role, one.count, len(one.tail))
+    return start + one.name + one.tail
 
 
 def is_aside(frame: bytes) -> bool:
@@ -92,12 +96,13 @@ def read_body(body: bytes) -> Transaction:
             raise OutOfStep(f"damaged frame at byte {at}") from error
         middle = at + _PUT.size + length
         name, at = body[at + _PUT.size : middle], middle + size
-        if at > len(body) or role not in {*Role, _GONE}:
+        known = _ROLES.get(role)
+        if at > len(body) or (known is None and role != _GONE):
             raise OutOfStep(f"damaged frame at byte {middle}")
-        if role == _GONE:
+        if known is None:
             deletes.append((name, rtype))
         else:
-            upserts.append(Encoded(name, rtype, count, body[middle:at], Role(role)))
+            upserts.append(Encoded(name, rtype, count, body[middle:at], known))
     return Transaction(tuple(upserts), tuple(deletes))
 
 

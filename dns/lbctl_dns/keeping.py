@@ -2,11 +2,11 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from lbctl_dns import frames, journal, snapshot, zone
+from lbctl_dns import frames, journal, snapshot, table, zone
 
 log = logging.getLogger(__name__)
 
@@ -17,7 +17,8 @@ SAVE_EVERY_S = 2.0
 class State:
     """What is kept; nothing of it changes while it is written."""
 
-    sets: tuple[zone.RecordSet, ...]
+    body: bytes
+    """All sets: what `snapshot.render` takes."""
     steps: journal.Steps
     """Of the zones that secondaries may take before the API has been read."""
 
@@ -28,7 +29,7 @@ def write(path: Path, state: State) -> None:
     if state.steps or beside.exists():
         # The journal first: without the snapshot that it leads to, it is dropped.
         snapshot.save(beside, journal.render(state.steps))
-    snapshot.save(path, snapshot.render(state.sets))
+    snapshot.save(path, snapshot.render(state.body))
 
 
 def read(path: Path) -> tuple[zone.RecordSet, ...]:
@@ -38,6 +39,32 @@ def read(path: Path) -> tuple[zone.RecordSet, ...]:
     except (snapshot.Damaged, frames.OutOfStep, OSError) as error:
         log.error("no names from disk: %s", error)
         return ()
+
+
+class Copy:
+    """What is shown but SOAs, ready to be written: to gather 10,000 names anew took 55 ms.
+
+    In that time, every two seconds, changes waited: the first half of it blocked the event loop,
+    the second half held the interpreter in a thread.
+    """
+
+    def __init__(self) -> None:
+        self._pieces: dict[zone.SetKey, bytes] = {}
+
+    def take(self, change: frames.Transaction) -> None:
+        """Follow one change of what is shown."""
+        if change.reset:
+            self._pieces.clear()
+        for key in change.deletes:
+            self._pieces.pop(key, None)
+        for one in change.upserts:
+            if one.rtype != zone.SOA:
+                self._pieces[one.name, one.rtype] = frames.piece(one)
+
+    def body(self, soas: Iterable[zone.RecordSet]) -> bytes:
+        """Return it all behind these SOAs, as a snapshot holds it."""
+        first = (frames.piece(table.encode(one)) for one in soas)
+        return b"".join((*first, *self._pieces.values()))
 
 
 class Keeper:
@@ -58,7 +85,7 @@ class Keeper:
             await self._changed.wait()
             self._changed.clear()
             try:
-                # To render 100,000 names takes longer than a change may wait.
+                # A disk takes longer than a change may wait.
                 await asyncio.to_thread(write, self._path, self._state())
             except OSError as error:
                 log.error("names are not saved: %s", error)

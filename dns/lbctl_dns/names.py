@@ -30,10 +30,17 @@ def to_wire(text: str) -> bytes:
 
 def from_labels(labels: list[bytes]) -> bytes:
     """Return the wire form of labels, lower case. Raises ValueError when one does not fit."""
-    for label in labels:
-        if not 0 < len(label) <= MAX_LABEL:
-            raise ValueError(f"a label has 1 to {MAX_LABEL} bytes, not {len(label)}: {label!r}")
-    wire = b"".join(bytes((len(label),)) + label.lower() for label in labels) + ROOT
+    wire = ROOT
+    for label in reversed(labels):
+        wire = below(label.lower(), wire)
+    return wire
+
+
+def below(label: bytes, above: bytes) -> bytes:
+    """Return the name that a lower-case label makes below another one. Raises ValueError."""
+    if not 0 < len(label) <= MAX_LABEL:
+        raise ValueError(f"a label has 1 to {MAX_LABEL} bytes, not {len(label)}: {label!r}")
+    wire = bytes((len(label),)) + label + above
     if len(wire) > MAX_NAME:
         raise ValueError(f"a name has at most {MAX_NAME} bytes, not {len(wire)}")
     return wire

@@ -19,6 +19,7 @@ _PLAIN = re.compile(
 )
 _ORIGIN = re.compile(r"\$ORIGIN[ \t]+([\w.-]+)\s*", re.ASCII)
 _TTL = re.compile(r"\$TTL[ \t]+(\d{1,9})\s*", re.ASCII)
+_OCTETS = {str(number): number for number in range(256)}
 _QUOTED_OR_COMMENT = re.compile(r'"[^"]*"|;.*')
 
 
@@ -42,6 +43,8 @@ class _Reader:
         self.entries: list[Entry] = []
         self.rest: list[str] = []
         self._origin, self._ttl_s = origin, 0
+        self._wires: dict[str, bytes] = {}
+        """Names that others lie below, under the present origin."""
         self._depth = 0
         self._last_plain: str | None = None
         """The line before this one, if it was taken: a line without a name would inherit its."""
@@ -59,17 +62,29 @@ class _Reader:
 
     def _take(self, plain: re.Match[str]) -> None:
         name, ttl, kind, text = plain.groups()
-        address = ipaddress.IPv4Address(text) if kind == "A" else ipaddress.IPv6Address(text)
         rtype = zone.A if kind == "A" else zone.AAAA
+        packed = _packed(text) if rtype == zone.A else ipaddress.IPv6Address(text).packed
         ttl_s = int(ttl) if ttl else self._ttl_s
-        self.entries.append(((self._absolute(name), rtype), ttl_s, address.packed))
+        self.entries.append(((self._absolute(name), rtype), ttl_s, packed))
         self._last_plain = plain.string
 
     def _absolute(self, name: str) -> bytes:
         if name == "@":
             return self._origin
-        wire = names.to_wire(name)
-        return wire if name.endswith(".") else wire[:-1] + self._origin
+        if len(name) > names.MAX_NAME:
+            raise _Unclear
+        label, dot, rest = name.lower().partition(".")
+        if dot and not rest:
+            above = names.ROOT
+        elif rest:
+            above = self._wires.get(rest) or self._remembered(rest)
+        else:
+            above = self._origin
+        return names.below(label.encode("ascii"), above)
+
+    def _remembered(self, name: str) -> bytes:
+        wire = self._wires[name] = self._absolute(name)
+        return wire
 
     def _give_back(self) -> None:
         if self._last_plain is not None:
@@ -92,7 +107,16 @@ class _Reader:
         origin, ttl = _ORIGIN.fullmatch(line), _TTL.fullmatch(line)
         if origin:
             self._origin = names.to_wire(origin.group(1))
+            self._wires.clear()
         elif ttl:
             self._ttl_s = int(ttl.group(1))
         else:
             raise _Unclear
+
+
+def _packed(text: str) -> bytes:
+    """Return an IPv4 address, strictly as RFC 1035 writes it. Raises ValueError."""
+    octets = [_OCTETS.get(one, -1) for one in text.split(".")]
+    if len(octets) != 4:
+        raise ValueError(f"{text!r} is no IPv4 address")
+    return bytes(octets)

@@ -19,10 +19,8 @@ def path_in(folder: Path) -> Path:
     return folder / _NAME
 
 
-def render(sets: tuple[zone.RecordSet, ...]) -> bytes:
-    """Return the content of a snapshot file."""
-    transaction = frames.Transaction(upserts=tuple(table.encode(one) for one in sets))
-    body = b"".join(body for _, body in frames.bodies(transaction))
+def render(body: bytes) -> bytes:
+    """Return the content of a snapshot file; `body` is all sets, each as a `frames.piece`."""
     return _MAGIC + hashlib.sha256(body).digest() + body
 
 

@@ -17,6 +17,12 @@ OWNER_POINTER = b"\xc0\x0c"
 FIXED = struct.Struct(">HHIH")
 """Type, class, TTL, rdata length."""
 
+_DENIABLE = frozenset(
+    rtype.to_bytes(2) + zone.CLASS_IN
+    for rtype in (*range(1, 41), *range(42, 128), *range(256, 300))
+)
+"""Type and class of questions whose absence may be a plain denial: no ANY, OPT, transfer."""
+
 Heads = tuple[bytes, bytes, bytes, bytes]
 """Bytes 2 to 12 of a reply, by index `RD + 2 * EDNS`."""
 Entry = tuple[Heads, bytes]
@@ -77,8 +83,9 @@ def truncated_heads() -> Heads:
 
 def encode(records: zone.RecordSet, role: Role = Role.DATA) -> Encoded:
     """Return a record set ready to be copied into replies."""
-    start = OWNER_POINTER + struct.pack(">HHI", records.rtype, 1, records.ttl_s)
-    tail = b"".join(start + struct.pack(">H", len(one)) + one for one in records.rdatas)
+    rtype, ttl_s, pack = records.rtype, records.ttl_s, FIXED.pack
+    rendered = [OWNER_POINTER + pack(rtype, 1, ttl_s, len(one)) + one for one in records.rdatas]
+    tail = b"".join(rendered)
     return Encoded(records.name, records.rtype, len(records.rdatas), tail, role)
 
 
@@ -128,8 +135,7 @@ class Table:
     """Everything one worker knows. `put` and `remove` keep it whole after each call."""
 
     def __init__(self) -> None:
-        self.loaded = False
-        """False: what is here is right, what is not may be missing; denials are SERVFAIL."""
+        self._loaded = False
         self.sets: dict[bytes, SetsByName] = {}
         """By type and class as in the question, then by name: one lookup answers a query."""
         self.linked: dict[bytes, dict[bytes, Encoded]] = {}
@@ -140,20 +146,32 @@ class Table:
         self.zones: dict[bytes, Denial] = {}
         self.nearest: dict[bytes, Denial] = {}
         """By existing name, the zone around it: what `wire` found out since a zone changed."""
+        self.deniable: frozenset[bytes] = frozenset()
+        """Types and classes of which a miss is a plain denial; none before all is loaded."""
         self.exists: dict[bytes, int] = {}
-        """Number of sets at or below a name, up to the root."""
+        """Number of sets at a name plus names one label below it; so for each name up to root."""
         self.wildcards = 0
         """Number of sets with a label `*` in their name."""
         self.simple = True
         """Whether a miss is a plain denial: no wildcard, alias or cut anywhere."""
 
+    @property
+    def loaded(self) -> bool:
+        """Tell whether all is here; until then, what is not may be missing: SERVFAIL."""
+        return self._loaded
+
+    @loaded.setter
+    def loaded(self, now: bool) -> None:
+        self._loaded = now
+        self._settle()
+
     def put(self, one: Encoded) -> None:
         """Add a set, in the place of the one of the same name and type."""
         if one.name in self.exists:
             self.remove(one.name, one.rtype)
-        self._count(one.name, 1)
+        self._count_in(one.name)
         self._file(one)
-        self.simple = not (self.wildcards or self.aliases or self.cuts)
+        self._see_whether_simple()
 
     def _file(self, one: Encoded) -> None:
         if one.role is Role.CUT:
@@ -164,7 +182,7 @@ class Table:
             return
         question = _question(one.rtype)
         if one.rtype in _TARGET_AT:
-            self.linked.setdefault(question, {})[one.name] = one
+            self._link(question, one)
         else:
             entry = heads(0, (one.count, 0, 0)), one.tail
             self.sets.setdefault(question, {})[one.name] = entry
@@ -173,6 +191,12 @@ class Table:
         if one.rtype == zone.SOA:
             self.zones[one.name] = _denial(one)
             self.nearest.clear()
+
+    def _link(self, question: bytes, one: Encoded) -> None:
+        if question not in self.linked:
+            self.linked[question] = {}
+            self._settle()
+        self.linked[question][one.name] = one
 
     def remove(self, name: bytes, rtype: int) -> None:
         """Take a set away; nothing happens when there is none."""
@@ -184,23 +208,48 @@ class Table:
             self.cuts.pop(name, None) if rtype == zone.NS else None,
         ]
         if any(one is not None for one in found):
-            self._count(name, -1)
+            self._count_out(name)
         if rtype == zone.CNAME:
             self.aliases.pop(name, None)
         if rtype == zone.SOA:
             self.zones.pop(name, None)
             self.nearest.clear()
-        self.simple = not (self.wildcards or self.aliases or self.cuts)
+        self._see_whether_simple()
 
-    def _count(self, name: bytes, step: int) -> None:
+    def _see_whether_simple(self) -> None:
+        simple = not (self.wildcards or self.aliases or self.cuts)
+        if simple is not self.simple:
+            self.simple = simple
+            self._settle()
+
+    def _settle(self) -> None:
+        """Find out anew what the hot path then need not ask for each denial."""
+        plain = self._loaded and self.simple
+        self.deniable = _DENIABLE - self.linked.keys() if plain else frozenset()
+
+    def _count_in(self, name: bytes) -> None:
         if names.WILDCARD in name:  # also a.*.zone: it makes *.zone exist (RFC 4592 §2.2.2)
-            self.wildcards += step
-        for one in names.lineage(name):
-            count = self.exists.get(one, 0) + step
-            if count:
-                self.exists[one] = count
-            else:
-                del self.exists[one]
+            self.wildcards += 1
+        exists = self.exists
+        while True:
+            count = exists.get(name, 0)
+            exists[name] = count + 1
+            if count or name == names.ROOT:
+                return
+            name = names.parent(name)
+
+    def _count_out(self, name: bytes) -> None:
+        if names.WILDCARD in name:
+            self.wildcards -= 1
+        while True:
+            self.exists[name] -= 1
+            if self.exists[name]:
+                return
+            del self.exists[name]
+            self.nearest.pop(name, None)
+            if name == names.ROOT:
+                return
+            name = names.parent(name)
 
 
 @functools.lru_cache(maxsize=256)

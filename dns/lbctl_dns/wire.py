@@ -16,11 +16,6 @@ _ONE_QUESTION = b"\0\x01\0\0\0\0\0\0"
 _AND_OPT = b"\0\x01\0\0\0\0\0\x01"
 _MIN_QUERY = 17
 """Header, the root's name, type, class."""
-_PLAIN_TYPES = frozenset(
-    rtype.to_bytes(2) + b"\0\x01" for rtype in (*range(1, 41), *range(42, 128), *range(256, 300))
-)
-"""Type and class of questions whose absence is a plain denial: no ANY, OPT, transfer."""
-
 _POINTERS = tuple((0xC000 | at).to_bytes(2) for at in range(12 + names.MAX_NAME))
 """Compression pointers by where they point."""
 _NXDOMAIN = table.heads(lookup.NXDOMAIN, (0, 1, 0))
@@ -60,10 +55,11 @@ class Responder:
             else:
                 return self._carefully(packet, transport, client)
             question = packet[12:end]
-            sets = known.sets.get(question[-4:])
-            entry = sets.get(question[:-4].lower()) if sets else None
+            kind, name = question[-4:], question[:-4].lower()
+            sets = known.sets.get(kind)
+            entry = sets.get(name) if sets else None
             if entry is None:
-                entry = _denied(known, question)
+                entry = _denied(known, kind, name)
                 if entry is None:
                     return self._carefully(packet, transport, client)
                 if entry[0] is _NXDOMAIN:
@@ -88,28 +84,26 @@ class Responder:
         return careful.answer(self.table, packet, transport, self.clerk, client)
 
 
-def _denied(known: Table, question: bytes) -> table.Entry | None:
-    """Return the denial of a question; None where the long way must decide."""
-    kind = question[-4:]
-    if kind not in _PLAIN_TYPES or kind in known.linked or not (known.simple and known.loaded):
+def _denied(known: Table, kind: bytes, name: bytes) -> table.Entry | None:
+    """Return the denial of a name's set; None where the long way must decide."""
+    if kind not in known.deniable or len(name) > names.MAX_NAME:
         return None
-    name = question[:-4].lower()
-    if len(name) > names.MAX_NAME:
-        return None
-    exists = known.exists
-    heads = _NODATA
-    encloser = name
-    while encloser not in exists:
+    nearest, exists = known.nearest, known.exists
+    heads, encloser = _NODATA, name
+    denial = nearest.get(name)
+    while denial is None and encloser not in exists:
         heads = _NXDOMAIN
         length = encloser[0]
-        if not 0 < length <= 63:
+        if not 0 < length <= names.MAX_LABEL:
             return None
         encloser = encloser[1 + length :]
         if not encloser:
             return None
-    denial = known.nearest.get(encloser) or _around(known, encloser)
+        denial = nearest.get(encloser)
     if denial is None:
-        return None
+        denial = _around(known, encloser)
+        if denial is None:
+            return None
     return heads, _POINTERS[12 + len(name) - len(denial.origin)] + denial.rest
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from lbctl.model import errors
-from lbctl.runtime import reload
+from lbctl.runtime import garbage, reload
 from lbctl_dns import (
     cookies,
     crew,
@@ -32,8 +32,9 @@ class FileFeed:
 
     def __init__(self, files: dict[str, Path], plan: primary.Plan) -> None:
         self._files = files
-        self._zones = {origin: _read(origin, path) for origin, path in files.items()}
-        self._authority = self._assembled()
+        with garbage.loading():
+            self._zones = {origin: _read(origin, path) for origin, path in files.items()}
+            self._authority = self._assembled()
         self.primary = primary.Primary(plan)
         """What secondaries get."""
         self.primary.show(self._authority.contents)
@@ -56,7 +57,8 @@ class FileFeed:
 
     def whole(self) -> frames.Transaction:
         """Return everything that the files hold."""
-        encoded = tuple(table.encode_all(self._authority.contents()))
+        with garbage.loading():
+            encoded = tuple(table.encode_all(self._authority.contents()))
         return frames.Transaction(encoded, reset=True)
 
     async def run(self, options: feed.Options) -> None:

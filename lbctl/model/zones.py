@@ -18,6 +18,8 @@ _FORMAT = 1
 """Another number when other records are made from the same decisions and settings."""
 WITHDRAWN = "Withdrawn"
 CURRENT = "Current"
+_JSON = json.JSONEncoder(sort_keys=True, separators=(",", ":"))
+"""Made once: `json.dumps` would make one for each decision."""
 
 
 def later_serial(serial: int, now_s: int) -> int:
@@ -131,5 +133,5 @@ def _share(decision: Json) -> _Share:
 
 
 def _hash(made_from: Any) -> int:
-    text = json.dumps(made_from, sort_keys=True, separators=(",", ":"))
+    text = _JSON.encode(made_from)
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[: _BITS // 8])

@@ -37,6 +37,11 @@ LINES = st.sampled_from(
         "m IN MX 10 a.lb.example.",
         "Up IN A 192.0.2.13",
         "o\\046x IN A 192.0.2.14",
+        "a.lb.example. IN A 192.0.2.15",
+        "example. IN A 192.0.2.16",
+        "p IN A 192.0.2.256",
+        "p IN A 192.0.02.1",
+        "p IN A 192.0.2",
     ]
 )
 
@@ -66,7 +71,16 @@ def test_a_zone_of_addresses_leaves_next_to_nothing_for_the_parser() -> None:
 
 
 @pytest.mark.parametrize(
-    "line", ["$INCLUDE other", "a IN A 192.0.2.300", 't TXT "open', "x\\. IN A 192.0.2.1"]
+    "line",
+    [
+        "$INCLUDE other",
+        "a IN A 192.0.2.300",
+        't TXT "open',
+        "x\\. IN A 192.0.2.1",
+        f"{'a' * 64} IN A 192.0.2.1",
+        f"{'a.' * 123}b IN A 192.0.2.1",
+        f"{'a.' * 5000}b IN A 192.0.2.1",
+    ],
 )
 def test_what_is_unclear_leaves_all_of_it(line: str) -> None:
     text = f"a IN A 192.0.2.1\n{line}\nb IN A 192.0.2.2"

@@ -93,7 +93,7 @@ def test_a_restored_serial_is_beyond_what_a_crash_could_have_shown(tmp_path: Pat
         path = snapshot.path_in(tmp_path)
         ahead = int(time.time()) + 1_000_000  # changes came faster than one a second
         saved = (nb.SOA.record_set(nb.ORIGIN, ahead), *nb.sets("a.lb.example", "192.0.2.1"))
-        snapshot.save(path, snapshot.render(saved))
+        snapshot.save(path, nb.snapshot_of(*saved))
         found = new(path)
         assert found.whole().loaded
         assert shown(found) == {names.to_wire("a.lb.example")}
@@ -117,7 +117,7 @@ def test_a_snapshot_without_one_of_the_zones_denies_nothing(tmp_path: Path) -> N
     async def scenario() -> None:
         path = snapshot.path_in(tmp_path)
         saved = (nb.SOA.record_set(names.to_wire("b.example"), 1), *nb.sets("a.lb.example", "::1"))
-        snapshot.save(path, snapshot.render(saved))
+        snapshot.save(path, nb.snapshot_of(*saved))
         assert not new(path).whole().loaded
 
     asyncio.run(scenario())
@@ -223,7 +223,7 @@ def test_zones_change_before_the_first_list_as_well(tmp_path: Path) -> None:
     async def scenario() -> None:
         path = snapshot.path_in(tmp_path)
         saved = (nb.SOA.record_set(nb.ORIGIN, 1), *nb.sets("a.lb.example", "192.0.2.1"))
-        snapshot.save(path, snapshot.render(saved))
+        snapshot.save(path, nb.snapshot_of(*saved))
         found = new(path)
         found.apply(tree("lb.example", OTHER))
         assert shown(found) == {names.to_wire("a.lb.example")}
