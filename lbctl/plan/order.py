@@ -82,6 +82,9 @@ def _serve(view: View, service: ServiceFacts, now: datetime.datetime) -> Plan:
     entries = terms.widened(view, service)
     if entries:
         return Plan(entries)
+    refused = readiness.refused_policy(view, service)
+    if view.decision is None and refused is not None:
+        return _keep_closed(view, service, refused)
     wanted = decision.desired_decision(view, service, now)
     found = view.decision
     if not service.finalized:
@@ -100,6 +103,16 @@ def _refuse(view: View, service: ServiceFacts, now: datetime.datetime) -> Plan:
     if left:
         return Plan(tuple(_give_back(view, entry, _uids(view, entry), now) for entry in left))
     return Plan(_status_step(service, (), (conditions.address_condition(view, service),)))
+
+
+def _keep_closed(view: View, service: ServiceFacts, refused: Condition) -> Plan:
+    """Say why a Service with an address is not announced: its policy never was right.
+
+    It holds its address without the finalizer, as before a decision is made: an IPAllocation tells
+    whose it is.
+    """
+    told = (conditions.address_condition(view, service), refused)
+    return Plan(_status_step(service, service.ingress, told))
 
 
 def _held_families(view: View, service: ServiceFacts) -> set[int]:
