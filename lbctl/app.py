@@ -14,6 +14,7 @@ from lbctl.engine import (
     metrics,
     name_claims,
     outside,
+    policies,
     pools,
     snapshot,
     withdrawal,
@@ -63,11 +64,15 @@ class Controller:
         self.names = name_claims.NameClaims(self.known, self._snapshots, self.decisions.look_at)
         self._snapshots.rivals = self.names.rivals
         self.pool_objects = pools.PoolObjects(api, self.known, self._snapshots, self.recorder)
+        self.policy_objects = policies.PolicyObjects(
+            api, self.known, self._snapshots, self.recorder
+        )
         self.zone_objects = zones.ZoneObjects(api, self.known)
         self.outside = outside.Outside(api, self.known, self._snapshots, self.decisions.look_at)
         self.outside.cluster = settings.lbctl.cluster_name
         self.outside.ipams = _ipams(settings)
         self._liveness.subscribe(self.decisions.everything)
+        self._liveness.subscribe(self.policy_objects.changed)
         kept.show(self, clock)
 
     @property
@@ -124,6 +129,7 @@ class Controller:
         if settings.lbctl.delete_config == "dryRun":
             log.info("deleteConfig: %s", withdrawal.dry_run(self.known))
         self.names.everything()
+        self.policy_objects.changed()
         self.decisions.everything()
 
     def _serve_zones(self) -> None:
@@ -143,6 +149,7 @@ class Controller:
         self.names.listen()
         self.decisions.listen()
         self.pool_objects.listen()
+        self.policy_objects.listen()
         self.zone_objects.listen()
         self.known.address_pools.subscribe(lambda change: self._serve_zones())
         await lead(self.lock, self._work)
@@ -152,6 +159,7 @@ class Controller:
         async with asyncio.TaskGroup() as group:
             group.create_task(self.decisions.run())
             group.create_task(self.pool_objects.run())
+            group.create_task(self.policy_objects.run())
             group.create_task(self.zone_objects.run())
             group.create_task(self.outside.run())
             group.create_task(self._full_sync())

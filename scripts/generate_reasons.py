@@ -10,7 +10,7 @@ from pathlib import Path
 
 import drift
 from lbctl.engine import executor
-from lbctl.model.reasons import EXPLAINED_ONLY, LEAVING, MEANING, OF_POOLS, Reason
+from lbctl.model.reasons import EXPLAINED_ONLY, LEAVING, MEANING, OF_POLICIES, OF_POOLS, Reason
 
 PAGE = drift.ROOT / "docs" / "reference" / "reasons.md"
 COMMAND = drift.COMMAND
@@ -25,6 +25,8 @@ def told(reason: Reason) -> str:
         return "L4VirtualService"
     if reason in OF_POOLS:
         return "condition of the AddressPool, event"
+    if reason in OF_POLICIES:
+        return "condition of the L4Policy, event"
     if reason is Reason.UNKNOWN_ANNOTATION:
         return "event; the message of the condition names it"
     return "condition, event" if reason in EVENTS else "condition"

@@ -186,6 +186,20 @@ async def slice_of(bed: Bed, kind: str, endpoint: dict[str, Any]) -> None:
     await bed.create()
 
 
+async def policed(bed: Bed, **spec: Any) -> None:
+    """Create an L4Policy for kuard."""
+    body = {
+        "metadata": {"name": "kuard", "namespace": "default"},
+        "spec": {"targetRefs": [{"name": "kuard"}], **spec},
+    }
+    await bed.api.create(resources.L4_POLICIES, body, "default")
+
+
+async def switched_off(bed: Bed) -> None:
+    await policed(bed, enabled=False)
+    await member(bed)
+
+
 V4_ONLY = inspect_bed.settings(addressPools=[{"name": "v4", "addresses": ["192.0.2.0/30"]}])
 FENCED = inspect_bed.settings(
     addressPools=[
@@ -234,6 +248,8 @@ TOLD: Mapping[Reason, Story] = {
     Reason.ENDPOINTS_ARE_NAMES: Story(named),
     Reason.PROTOCOL_NOT_SERVED: Story(births(ports=[{"port": 80, "protocol": "SCTP"}])),
     Reason.SOURCE_RANGE_MALFORMED: Story(births(loadBalancerSourceRanges=["nonsense"])),
+    Reason.POLICY_REFUSED: Story(annotated(algorithm="fastest")),
+    Reason.TRAFFIC_OFF: Story(switched_off),
     Reason.NO_AGENT: Story(member),
     Reason.WAITING_FOR_AGENT: Story(agent),
     Reason.PROGRAMMING_FAILED: Story(failing),

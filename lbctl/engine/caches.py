@@ -7,6 +7,7 @@ from lbctl.kube import client, reflector, resources
 from lbctl.kube.objects import Json, key_of, metadata
 from lbctl.kube.store import Change, Store
 from lbctl.translate.endpoints import SERVICE_LABEL
+from lbctl.translate.policies import translate_policy
 
 NAME_INDEX = "name:"
 HOST_INDEX = "host:"
@@ -61,6 +62,13 @@ def keys_waiting_for(obj: Json) -> list[str]:
     return keys_of_allocation(obj) + more
 
 
+def keys_of_policy(obj: Json) -> list[str]:
+    """Return the Service keys that an L4Policy is for, by what it says or by its last good spec."""
+    policy = translate_policy(obj)
+    names = policy.named | policy.targets
+    return [service_key(policy.namespace, name) for name in sorted(names)]
+
+
 class Caches:
     """One Store for each resource that decisions are made from."""
 
@@ -70,6 +78,7 @@ class Caches:
         self.slices = Store(transform=_slim, index=keys_of_slice)
         self.decisions = Store(transform=_slim, index=_of_decision)
         self.allocations = Store(transform=_slim, index=keys_of_allocation)
+        self.policies = Store(transform=_slim, index=keys_of_policy)
         self.serving_nodes = Store(transform=_slim)
         self.address_pools = Store(transform=_slim)
         self.fabrics = Store(transform=_slim)
@@ -92,6 +101,7 @@ class Caches:
             (resources.L4_VIRTUAL_SERVICES, self.decisions),
             (resources.IP_ALLOCATIONS, self.allocations),
             (resources.ADDRESS_POOLS, self.address_pools),
+            (resources.L4_POLICIES, self.policies),
             (resources.SERVING_NODES, self.serving_nodes),
             (resources.FABRICS, self.fabrics),
             (resources.ZONES, self.zones),

@@ -58,13 +58,14 @@ def event_of(service: ServiceFacts, condition: Condition) -> Event:
     )
 
 
-def event_of_pool(obj: Json, ready: Json) -> Event:
-    """Return the event that tells of a change of an AddressPool's condition Ready."""
+def event_about(resource: Resource, obj: Json, condition: Json) -> Event:
+    """Return the event that tells of a change of the condition of an object of ours."""
+    meta = obj["metadata"]
     return Event(
-        Subject(resources.ADDRESS_POOLS, "", obj["metadata"]["name"], obj["metadata"]["uid"]),
-        warning=ready["status"] != "True",
-        reason=ready["reason"],
-        message=ready["message"],
+        Subject(resource, meta.get("namespace", ""), meta["name"], meta["uid"]),
+        warning=condition["status"] != "True",
+        reason=condition["reason"],
+        message=condition["message"],
     )
 
 

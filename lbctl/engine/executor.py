@@ -13,6 +13,7 @@ from lbctl.model.allocation import Allocation, render_allocation
 from lbctl.model.reasons import (
     EXPLAINED_ONLY,
     LEAVING,
+    OF_POLICIES,
     OF_POOLS,
     QUIET,
     Condition,
@@ -28,7 +29,7 @@ log = logging.getLogger(__name__)
 
 TOLD = {
     ConditionType.ADDRESS_ALLOCATED: (
-        frozenset(Reason) - QUIET - LEAVING - EXPLAINED_ONLY - OF_POOLS
+        frozenset(Reason) - QUIET - LEAVING - EXPLAINED_ONLY - OF_POOLS - OF_POLICIES
     ),
     ConditionType.DATAPLANE_READY: frozenset(
         {
@@ -38,6 +39,8 @@ TOLD = {
             Reason.ENDPOINTS_ARE_NAMES,
             Reason.PROTOCOL_NOT_SERVED,
             Reason.SOURCE_RANGE_MALFORMED,
+            Reason.POLICY_REFUSED,
+            Reason.TRAFFIC_OFF,
             Reason.PROGRAMMING_FAILED,
             Reason.WAITING_FOR_AGENT,
         }

@@ -17,6 +17,7 @@ from lbctl.model.reasons import Refused
 from lbctl.plan import order, records, steps, terms
 from lbctl.plan.view import View
 from lbctl.runtime.workqueue import WorkQueue
+from lbctl.translate.policies import translate_policy
 from lbctl.translate.serving_nodes import parse_agent
 
 log = logging.getLogger(__name__)
@@ -79,6 +80,7 @@ class Loop:
         self._mark(on.decisions, caches_module.keys_of_decision)
         on.allocations.subscribe(self._allocation_changed)
         on.address_pools.subscribe(self._pool_changed)
+        on.policies.subscribe(self._policy_changed)
         on.serving_nodes.subscribe(self._agent_changed)
         on.fabrics.subscribe(lambda change: self.everything())
         on.namespaces.subscribe(self._namespace_changed)
@@ -141,6 +143,13 @@ class Loop:
         ]
         if len(parts) == 1 or parts[0] != parts[1]:  # else it is its counters that moved
             self._call()
+
+    def _policy_changed(self, change: Change) -> None:
+        known = [obj for obj in (change.old, change.new) if obj is not None]
+        counting = [(found.counting, found.targets) for found in map(translate_policy, known)]
+        if len(known) == 1 or counting[0] != counting[1]:  # else it is its status that moved
+            for obj in known:
+                self._add(caches_module.keys_of_policy(obj))
 
     def _namespace_changed(self, change: Change) -> None:
         self._add(self._caches.keys_of_relabelled(change))

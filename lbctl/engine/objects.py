@@ -78,7 +78,8 @@ class Objects:
                 return None
             case objects.WriteStatus(body, told):
                 # Replaced, not merged: a field that is no more has to go.
-                answer = await self._api.replace(self._resource, body, sub="status")
-                if told is not None:
-                    self._tell(answer, told)
+                namespace = body["metadata"].get("namespace")
+                answer = await self._api.replace(self._resource, body, namespace, sub="status")
+                for condition in told:
+                    self._tell(answer, condition)
                 return answer

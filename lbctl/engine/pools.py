@@ -30,7 +30,9 @@ class PoolObjects:
             resources.ADDRESS_POOLS,
             known.address_pools,
             self._plan,
-            lambda obj, told: recorder.record(events.event_of_pool(obj, told)),
+            lambda obj, told: recorder.record(
+                events.event_about(resources.ADDRESS_POOLS, obj, told)
+            ),
         )
 
     def listen(self) -> None:

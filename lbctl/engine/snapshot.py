@@ -20,6 +20,7 @@ from lbctl.plan.steps import DecisionStatus
 from lbctl.plan.view import ObservedDecision, View
 from lbctl.translate.endpoints import holds_names, parse_endpoints
 from lbctl.translate.namespaces import Scope
+from lbctl.translate.policies import translate_policy
 from lbctl.translate.pools import is_mirror, translate_pool
 from lbctl.translate.service import Ownership, ServiceFacts, translate_service
 from lbctl.translate.serving_nodes import AgentState, parse_agent
@@ -114,6 +115,7 @@ class Snapshots:
             reserved=self._reserved(key),
             # When stopped, nothing is kept for anybody.
             reuse_delays={} if self.rules.stopped else self.resolved.pools.reuse_delays,
+            policies=tuple(translate_policy(obj) for obj in self._caches.policies.indexed(key)),
             namespace_labels=labels,
             rivals=self.rivals(key),
         )

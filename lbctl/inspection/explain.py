@@ -6,7 +6,7 @@ controller's view of the same objects, so this can't say anything else than the 
 
 from dataclasses import dataclass
 
-from lbctl.inspection import parties
+from lbctl.inspection import parties, policies
 from lbctl.inspection.scene import Scene
 from lbctl.inspection.stages import Explanation, Mark, Stage
 from lbctl.ipam.allocator import Grant
@@ -36,15 +36,17 @@ def explain(scene: Scene, key: str) -> Explanation:
     """Return the stages of the Service `<namespace>/<name>`."""
     case = _Case(key, scene.known.services.get(key), scene, scene.view(key))
     service, found = case.view.service, case.view.decision
-    first = (_service(case), _controller(case))
+    first: tuple[Stage, ...] = (_service(case), _controller(case))
     if service is None or not service.ours or service.deleting:
         return Explanation(key, (*first, *_leaving(case)))
     if found is not None and found.virtual_service.service.uid != service.uid:
         return Explanation(key, (*first, *_leaving(case)))
     address = _address(case, service)
+    policy = policies.stage_of(case.view, service)
+    first = (*first, address, *filter(None, (policy,)))
     if found is None:
-        return Explanation(key, (*first, address, _undecided(case, address)))
-    return _decided(case, service, found, (*first, address))
+        return Explanation(key, (*first, _undecided(case, address, policy)))
+    return _decided(case, service, found, first)
 
 
 def _decided(
@@ -143,9 +145,11 @@ def _address(case: _Case, service: ServiceFacts) -> Stage:
     return Stage("address", Mark.DONE, told.message, told.reason, since)
 
 
-def _undecided(case: _Case, address: Stage) -> Stage:
+def _undecided(case: _Case, address: Stage, policy: Stage | None) -> Stage:
     if address.open:
         return Stage("decision", Mark.NOT_REACHED, "comes when it has an address")
+    if policy is not None and policy.open:
+        return Stage("decision", Mark.NOT_REACHED, "comes when its policy can be followed")
     text = "there is no L4VirtualService yet"
     return Stage("decision", Mark.WAITING, text, Reason.WAITING_FOR_CONTROLLER, case.created)
 

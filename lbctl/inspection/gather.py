@@ -102,6 +102,8 @@ async def _around(api: Client, resource: Resource, namespace: str, name: str) ->
     if resource == resources.ENDPOINT_SLICES:
         label = f"{SERVICE_LABEL}={name}"
         return (await api.list(resource, namespace, label_selector=label)).items
+    if resource == resources.L4_POLICIES:
+        return await _listed(api, resource, namespace)
     return await _listed(api, resource)
 
 

@@ -64,8 +64,9 @@ def _row(scene: Scene, key: str) -> Row | None:
 
 
 def _why_undecided(service: ServiceFacts) -> str:
+    kept_back = (ConditionType.ADDRESS_ALLOCATED.value, ConditionType.DATAPLANE_READY.value)
     for entry in service.conditions:
-        if entry.type == ConditionType.ADDRESS_ALLOCATED.value and not entry.true:
+        if entry.type in kept_back and not entry.true:
             return entry.reason
     return Reason.WAITING_FOR_CONTROLLER.value
 

@@ -48,6 +48,7 @@ GROUP, VERSION = "lbctl.io", "v1alpha1"
 L4_VIRTUAL_SERVICES = Resource(GROUP, VERSION, "l4virtualservices", "L4VirtualService", False)
 IP_ALLOCATIONS = Resource(GROUP, VERSION, "ipallocations", "IPAllocation", False)
 ADDRESS_POOLS = Resource(GROUP, VERSION, "addresspools", "AddressPool", False)
+L4_POLICIES = Resource(GROUP, VERSION, "l4policies", "L4Policy", namespaced=True)
 SERVING_NODES = Resource(GROUP, VERSION, "servingnodes", "ServingNode", False)
 FABRICS = Resource(GROUP, VERSION, "fabrics", "Fabric", False)
 ZONES = Resource(GROUP, VERSION, "zones", "Zone", False)

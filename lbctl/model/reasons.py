@@ -28,6 +28,15 @@ class Reason(enum.Enum):
     POOL_MALFORMED = "Malformed"
     NAME_TAKEN = "NameTaken"
     OVERLAPS = "Overlaps"
+    POLICY_ACCEPTED = "Accepted"
+    POLICY_INVALID = "Invalid"
+    POLICY_CONFLICTED = "Conflicted"
+    TARGET_NOT_FOUND = "TargetNotFound"
+    POLICY_SUPPORTED = "Supported"
+    POLICY_UNSUPPORTED = "Unsupported"
+    NO_BACKEND = "NoBackend"
+    POLICY_REFUSED = "PolicyRefused"
+    TRAFFIC_OFF = "TrafficOff"
     PROGRAMMED = "Programmed"
     NO_ENDPOINTS = "NoEndpoints"
     NO_READY_ENDPOINTS = "NoReadyEndpoints"
@@ -86,6 +95,20 @@ MEANING: dict[Reason, str] = {
     Reason.NAME_TAKEN: "the settings have a pool of that name; give this one another",
     Reason.OVERLAPS: "another pool has some of its addresses; remove them from one of the "
     "two; until then it gives addresses by its last good spec, if it had one",
+    Reason.POLICY_ACCEPTED: "the policy counts for every Service that it names",
+    Reason.POLICY_INVALID: "a field of the policy is wrong: correct it; until then its last good "
+    "spec counts, and if it had none its Services are not announced",
+    Reason.POLICY_CONFLICTED: "an older policy is for the same Service and counts; take the "
+    "Service out of one of the two",
+    Reason.TARGET_NOT_FOUND: "no Service of that name in the policy's namespace is served by "
+    "lbctl; the policy counts as soon as there is one",
+    Reason.POLICY_SUPPORTED: "the backends of all nodes do what the policy asks for",
+    Reason.POLICY_UNSUPPORTED: "a backend can't do a part of what the policy asks for and does "
+    "the rest; see the table of backends in the reference of L4Policy",
+    Reason.NO_BACKEND: "no node agent has said yet which backend it has",
+    Reason.POLICY_REFUSED: "the Service's policy, or an annotation like one, can't be followed; "
+    "correct it",
+    Reason.TRAFFIC_OFF: "the policy has enabled: false, so nobody gets through; set it to true",
     Reason.PROGRAMMED: "done, and acknowledged by who did it",
     Reason.NO_ENDPOINTS: "the Service has no endpoints; check its selector and replicas",
     Reason.NO_READY_ENDPOINTS: "the Service has endpoints but none is ready; check the pods",
@@ -140,6 +163,18 @@ OF_POOLS = frozenset(
     {Reason.POOL_SERVES, Reason.POOL_MALFORMED, Reason.NAME_TAKEN, Reason.OVERLAPS}
 )
 """Told by the condition Ready of an AddressPool, never of a Service."""
+OF_POLICIES = frozenset(
+    {
+        Reason.POLICY_ACCEPTED,
+        Reason.POLICY_INVALID,
+        Reason.POLICY_CONFLICTED,
+        Reason.TARGET_NOT_FOUND,
+        Reason.POLICY_SUPPORTED,
+        Reason.POLICY_UNSUPPORTED,
+        Reason.NO_BACKEND,
+    }
+)
+"""Told by the conditions of an L4Policy, never of a Service."""
 EXPLAINED_ONLY = frozenset(
     {
         Reason.NO_SUCH_SERVICE,

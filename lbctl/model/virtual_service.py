@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from lbctl.model.policy import Limits
+
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
@@ -67,6 +69,17 @@ class Policy:
     source_ranges: tuple[str, ...] = ()
     """CIDRs that may connect; empty: all."""
     algorithm: str = "maglev"
+    """One of `lbctl.model.policy.ALGORITHMS`; a backend without it does as it does by default."""
+    enabled: bool = True
+    """False: nobody gets through, as if there were no member."""
+    limits: Limits = field(default=Limits())
+    drain_timeout_s: int | None = None
+    """How long a terminating member keeps its connections; None: as long as it likes."""
+
+    @property
+    def by_client(self) -> bool:
+        """Tell whether the client's address alone chooses the member."""
+        return self.session_affinity == "ClientIP" or self.algorithm == "source-hash"
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +137,6 @@ class VirtualService:
 
 def render_virtual_service(virtual_service: VirtualService) -> dict[str, Any]:
     """Return the `spec` of the L4VirtualService; `parse_virtual_service` is the inverse."""
-    policy = virtual_service.policy
     spec: dict[str, Any] = {
         "service": {
             "namespace": virtual_service.service.namespace,
@@ -143,13 +155,7 @@ def render_virtual_service(virtual_service: VirtualService) -> dict[str, Any]:
             }
             for listener in virtual_service.listeners
         ],
-        "policy": {
-            "externalTrafficPolicy": policy.external_traffic_policy,
-            "sessionAffinity": policy.session_affinity,
-            "sessionAffinityTimeoutSeconds": policy.session_affinity_timeout_s,
-            "sourceRanges": list(policy.source_ranges),
-            "algorithm": policy.algorithm,
-        },
+        "policy": _render_policy(virtual_service.policy),
         "names": [_render_name(name) for name in virtual_service.names],
     }
     if virtual_service.drain_start:
@@ -157,6 +163,29 @@ def render_virtual_service(virtual_service: VirtualService) -> dict[str, Any]:
     if virtual_service.empty_since:
         spec["emptySince"] = virtual_service.empty_since
     return spec
+
+
+def _render_policy(policy: Policy) -> dict[str, Any]:
+    rendered: dict[str, Any] = {
+        "externalTrafficPolicy": policy.external_traffic_policy,
+        "sessionAffinity": policy.session_affinity,
+        "sessionAffinityTimeoutSeconds": policy.session_affinity_timeout_s,
+        "sourceRanges": list(policy.source_ranges),
+        "algorithm": policy.algorithm,
+    }
+    # What is as usual is left out: who has no policy costs no bytes, and no write on an upgrade.
+    if not policy.enabled:
+        rendered["enabled"] = False
+    limits = {
+        "connections": policy.limits.connections,
+        "connectionsPerSecond": policy.limits.connections_per_s,
+        "connectionsPerClient": policy.limits.connections_per_client,
+    }
+    if any(limits.values()):
+        rendered["limits"] = {key: value for key, value in limits.items() if value}
+    if policy.drain_timeout_s is not None:
+        rendered["drainTimeoutSeconds"] = policy.drain_timeout_s
+    return rendered
 
 
 def _render_name(name: NamePublication) -> dict[str, Any]:
@@ -234,6 +263,17 @@ def _parse_policy(policy: Mapping[str, Any]) -> Policy:
         session_affinity_timeout_s=policy.get("sessionAffinityTimeoutSeconds", 0),
         source_ranges=tuple(policy.get("sourceRanges", ())),
         algorithm=policy.get("algorithm", "maglev"),
+        enabled=policy.get("enabled", True),
+        limits=_parse_limits(policy.get("limits", {})),
+        drain_timeout_s=policy.get("drainTimeoutSeconds"),
+    )
+
+
+def _parse_limits(limits: Mapping[str, Any]) -> Limits:
+    return Limits(
+        limits.get("connections", 0),
+        limits.get("connectionsPerSecond", 0),
+        limits.get("connectionsPerClient", 0),
     )
 
 

@@ -5,14 +5,16 @@ import datetime
 
 from lbctl.model import names
 from lbctl.model.hostnames import AtZero
+from lbctl.model.reasons import Refused
 from lbctl.model.virtual_service import (
     Listener,
     NamePublication,
     Phase,
+    Policy,
     ServiceRef,
     VirtualService,
 )
-from lbctl.plan import terms, times, vips
+from lbctl.plan import policies, terms, times, vips
 from lbctl.plan.hostnames import WantedNames, wanted_names
 from lbctl.plan.view import View
 from lbctl.translate.endpoints import usable
@@ -23,7 +25,8 @@ def desired_decision(view: View, service: ServiceFacts, now: datetime.datetime) 
     """Return what the L4VirtualService of a Service that is ours should say."""
     name = _name(view, service)
     asked = wanted_names(view.naming, service, view.namespace_labels)
-    empty_since = _empty_since(view, asked, now)
+    policy = _policy(view, service)
+    empty_since = _empty_since(view, asked, policy, now)
     return VirtualService(
         service=ServiceRef(service.namespace, service.name, service.uid),
         name=name,
@@ -38,10 +41,8 @@ def desired_decision(view: View, service: ServiceFacts, now: datetime.datetime) 
             )
             for port in terms.served_ports(view, service)
         ),
-        policy=dataclasses.replace(
-            service.policy, external_traffic_policy=terms.traffic_policy(view, service)
-        ),
-        names=_publications(view, asked, empty_since, now),
+        policy=policy,
+        names=_publications(view, asked, policy, empty_since, now),
         empty_since=empty_since,
     )
 
@@ -67,14 +68,22 @@ def _name(view: View, service: ServiceFacts) -> str:
     )
 
 
-def _empty_since(view: View, names: WantedNames, now: datetime.datetime) -> str:
+def _policy(view: View, service: ServiceFacts) -> Policy:
+    """Return the policy; what was decided stays while what is asked for can't be followed."""
+    found = policies.resolve(service, view.policies)
+    if isinstance(found, Refused):
+        found = view.decision.virtual_service.policy if view.decision else service.policy
+    return dataclasses.replace(found, external_traffic_policy=terms.traffic_policy(view, service))
+
+
+def _empty_since(view: View, names: WantedNames, policy: Policy, now: datetime.datetime) -> str:
     """Return since when there are endpoints but none usable; the start is kept in the decision.
 
     Only a published name has a grace to lose.
     """
     if not view.endpoints or usable(view.endpoints) or view.decision is None:
         return ""
-    if names.at_zero is AtZero.KEEP:
+    if names.at_zero is AtZero.KEEP or not policy.enabled:
         return ""
     before = view.decision.virtual_service
     if before.empty_since:
@@ -83,9 +92,10 @@ def _empty_since(view: View, names: WantedNames, now: datetime.datetime) -> str:
 
 
 def _publications(
-    view: View, names: WantedNames, empty_since: str, now: datetime.datetime
+    view: View, names: WantedNames, policy: Policy, empty_since: str, now: datetime.datetime
 ) -> tuple[NamePublication, ...]:
-    answered = names.at_zero is AtZero.KEEP or bool(usable(view.endpoints))
+    serves = policy.enabled and bool(usable(view.endpoints))
+    answered = names.at_zero is AtZero.KEEP or serves
     if empty_since:
         age = now - times.parse(empty_since)
         answered = age < datetime.timedelta(seconds=view.naming.empty_grace_s)

@@ -84,6 +84,9 @@ def _serve(view: View, service: ServiceFacts, now: datetime.datetime) -> Plan:
         return Plan(entries)
     wanted = decision.desired_decision(view, service, now)
     found = view.decision
+    refused = readiness.refused_policy(view, service)
+    if found is None and refused is not None:
+        return _keep_closed(view, service, _beyond(view, wanted), refused, now)
     if not service.finalized:
         return Plan((_finalizing(view, service, wanted),))
     if found is None:
@@ -100,6 +103,25 @@ def _refuse(view: View, service: ServiceFacts, now: datetime.datetime) -> Plan:
     if left:
         return Plan(tuple(_give_back(view, entry, _uids(view, entry), now) for entry in left))
     return Plan(_status_step(service, (), (conditions.address_condition(view, service),)))
+
+
+def _keep_closed(
+    view: View,
+    service: ServiceFacts,
+    surplus: Iterable[Allocation],
+    refused: Condition,
+    now: datetime.datetime,
+) -> Plan:
+    """Say why a Service with an address is not announced: its policy never was right.
+
+    It holds its address without the finalizer, as before a decision is made: an IPAllocation tells
+    whose it is.
+    """
+    left = tuple(_give_back(view, entry, _uids(view, entry), now) for entry in surplus)
+    if left:
+        return Plan(left)
+    told = (conditions.address_condition(view, service), refused)
+    return Plan(_status_step(service, service.ingress, told))
 
 
 def _held_families(view: View, service: ServiceFacts) -> set[int]:
@@ -203,8 +225,12 @@ def _waits_for_all(view: View, service: ServiceFacts, found: ObservedDecision) -
 
 def _undecided(view: View, found: ObservedDecision) -> tuple[Allocation, ...]:
     """Return the addresses that the decision no longer has, or never had."""
-    decided = {vip.address for vip in found.virtual_service.vips}
-    return tuple(entry for entry in view.allocations if entry.address not in decided)
+    return _beyond(view, found.virtual_service)
+
+
+def _beyond(view: View, decided: VirtualService) -> tuple[Allocation, ...]:
+    kept = {vip.address for vip in decided.vips}
+    return tuple(entry for entry in view.allocations if entry.address not in kept)
 
 
 def _uids(view: View, entry: Allocation) -> list[str]:

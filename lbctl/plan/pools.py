@@ -8,8 +8,15 @@ from lbctl.ipam.ledger import Ledger
 from lbctl.ipam.pools import FAMILIES
 from lbctl.ipam.resolve import Resolved
 from lbctl.model.reasons import MEANING, Reason, Refused
-from lbctl.plan import times
-from lbctl.plan.objects import Create, Delete, ObjectStep, Replace, WriteStatus
+from lbctl.plan.objects import (
+    Create,
+    Delete,
+    ObjectStep,
+    Replace,
+    WriteStatus,
+    condition_of,
+    shown,
+)
 from lbctl.translate.pools import FROM_LABEL, FROM_SETTINGS, is_mirror
 
 READY = "Ready"
@@ -64,7 +71,9 @@ def _status(obj: Json, resolved: Resolved, ledger: Ledger, now: datetime.datetim
     }
     known = obj.get("status") or {}
     others = [entry for entry in known.get("conditions") or () if entry["type"] != READY]
-    ready = _ready(_verdict(name, resolved), generation, _shown(known), now)
+    verdict = _verdict(name, resolved)
+    serving = str(verdict.reason is Reason.POOL_SERVES)
+    ready = condition_of(READY, serving, verdict, generation, shown(known, READY), now)
     return _accepted(obj, resolved) | {
         "observedGeneration": generation,
         "assigned": {f"ipv{family}": str(ledger.bound(name, family)) for family in FAMILIES},
@@ -90,27 +99,8 @@ def _verdict(name: str, resolved: Resolved) -> Refused:
     return Refused(refused.reason, refused.detail + rest)
 
 
-def _shown(status: Json) -> Json:
-    """Return the condition Ready of a status; empty when there is none."""
-    found = (entry for entry in status.get("conditions") or () if entry["type"] == READY)
-    return next(found, {})
-
-
-def _news(obj: Json, status: Json) -> Json | None:
+def _news(obj: Json, status: Json) -> tuple[Json, ...]:
     """Return Ready of a new status when it says something else; that a new pool serves is none."""
-    before, ready = _shown(obj.get("status") or {}), _shown(status)
+    before, ready = shown(obj.get("status") or {}, READY), shown(status, READY)
     told = before.get("reason", Reason.POOL_SERVES.value)
-    return ready if ready["reason"] != told else None
-
-
-def _ready(verdict: Refused, generation: int, before: Json, now: datetime.datetime) -> Json:
-    status = str(verdict.reason is Reason.POOL_SERVES)
-    since = before.get("lastTransitionTime") if before.get("status") == status else None
-    return {
-        "type": READY,
-        "status": status,
-        "reason": verdict.reason.value,
-        "message": verdict.detail,
-        "lastTransitionTime": since or times.render_seconds(now),
-        "observedGeneration": generation,
-    }
+    return (ready,) if ready["reason"] != told else ()

@@ -9,8 +9,9 @@ import dataclasses
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from lbctl.model.reasons import MEANING, Condition, ConditionType, Reason
+from lbctl.model.reasons import MEANING, Condition, ConditionType, Reason, Refused
 from lbctl.model.virtual_service import VirtualService
+from lbctl.plan import policies
 from lbctl.plan.view import ObservedDecision, View
 from lbctl.translate.endpoints import Endpoint, usable
 from lbctl.translate.service import ServiceFacts
@@ -23,6 +24,7 @@ EMPTY = (
     Reason.ENDPOINTS_WITHOUT_NODE,
     Reason.ENDPOINTS_ARE_NAMES,
     Reason.PROTOCOL_NOT_SERVED,
+    Reason.TRAFFIC_OFF,
 )
 
 
@@ -75,7 +77,9 @@ def without_members(view: View, wanted: VirtualService) -> Readiness | None:
 
 
 def members_of(view: View, wanted: VirtualService) -> tuple[Endpoint, ...]:
-    """Return the usable endpoints that have a port behind any listener."""
+    """Return the usable endpoints that have a port behind any listener; none without traffic."""
+    if not wanted.policy.enabled:
+        return ()
     excluded = frozenset(agent.node for agent in view.agents if agent.excluded)
     return tuple(
         endpoint
@@ -98,10 +102,33 @@ def dataplane_conditions(view: View, service: ServiceFacts, found: Readiness) ->
 
     While an acknowledgement of a change is on its way, what was true stays true: a blip is no news.
     """
+    dataplane = _condition(ConditionType.DATAPLANE_READY, found.dataplane, service)
     return [
-        _with_faults(_condition(ConditionType.DATAPLANE_READY, found.dataplane, service), service),
+        _with_policy(_with_faults(dataplane, service), view, service),
         _condition(ConditionType.FABRIC_PROGRAMMED, found.fabric, service),
     ]
+
+
+def refused_policy(view: View, service: ServiceFacts) -> Condition | None:
+    """Return the condition of a Service whose policy can't be followed; None: it can."""
+    rules = policies.ruling(service, view.policies).rules
+    if not isinstance(rules, Refused):
+        return None
+    stays = "what was decided before stays" if view.decision else "the Service is not announced"
+    message = f"{rules.detail}; until that is mended {stays}"
+    return Condition(ConditionType.DATAPLANE_READY, False, rules.reason, message)
+
+
+def _with_policy(condition: Condition, view: View, service: ServiceFacts) -> Condition:
+    """Return a condition that also tells what of the Service's policy is not done."""
+    refused = refused_policy(view, service)
+    if refused is not None:
+        return refused
+    rules = policies.ruling(service, view.policies).rules
+    lacks = policies.told(policies.unsupported(rules, view.agents))
+    if not lacks:
+        return condition
+    return dataclasses.replace(condition, message=f"{condition.message}; {lacks}")
 
 
 def _with_faults(condition: Condition, service: ServiceFacts) -> Condition:
@@ -126,6 +153,8 @@ def _condition(kind: ConditionType, reason: Reason, service: ServiceFacts) -> Co
 def _why_empty(view: View, wanted: VirtualService) -> Reason | None:
     if members_of(view, wanted):
         return None
+    if not wanted.policy.enabled:
+        return Reason.TRAFFIC_OFF
     if not wanted.listeners:
         return Reason.PROTOCOL_NOT_SERVED
     if not view.endpoints:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from lbctl.ipam.allocator import Grant
 from lbctl.model.allocation import Allocation
+from lbctl.model.policy import DeclaredPolicy
 from lbctl.model.reasons import Refused
 from lbctl.model.virtual_service import Address, VirtualService
 from lbctl.plan.hostnames import Naming
@@ -58,6 +59,8 @@ class View:
     """Addresses that it holds and that are not what it asks for now."""
     reserved: tuple[Allocation, ...] = ()
     """Addresses that nobody holds and that are kept for this namespace and name."""
+    policies: tuple[DeclaredPolicy, ...] = ()
+    """Those that are for the Service, in no particular order."""
     namespace_labels: Mapping[str, str] = field(default_factory=dict)
     rivals: Mapping[str, str] = field(default_factory=dict)
     """Who has a name that the Service asks for, as `<namespace>/<name>`; its own are not there."""

@@ -18,6 +18,7 @@ CRDS = (
     "addresspools.lbctl.io",
     "fabrics.lbctl.io",
     "ipallocations.lbctl.io",
+    "l4policies.lbctl.io",
     "l4virtualservices.lbctl.io",
     "servingnodes.lbctl.io",
 )

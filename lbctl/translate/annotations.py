@@ -111,8 +111,35 @@ AT_ZERO = Annotation(
     meaning="What DNS answers while no endpoint is usable: `nxdomain`, `nodata` or `keep`.",
     example="keep",
 )
+ALGORITHM = Annotation(
+    own="lbctl.io/algorithm",
+    aliases=(),
+    field="",
+    meaning="How a member is chosen: `maglev`, `round-robin`, `least-connections` or "
+    "`source-hash`; an L4Policy that says it counts before.",
+    example="source-hash",
+)
+DRAIN_TIMEOUT = Annotation(
+    own="lbctl.io/drain-timeout",
+    aliases=(),
+    field="",
+    meaning="How long a terminating member keeps its connections: seconds, or a duration such as "
+    "`1m30s`; an L4Policy that says it counts before.",
+    example="60",
+)
 
-ALL = (ADDRESSES, POOL, SHARING_KEY, SHARING_NAMESPACES, HOSTNAMES, DNS, TTL, AT_ZERO)
+ALL = (
+    ADDRESSES,
+    POOL,
+    SHARING_KEY,
+    SHARING_NAMESPACES,
+    HOSTNAMES,
+    DNS,
+    TTL,
+    AT_ZERO,
+    ALGORITHM,
+    DRAIN_TIMEOUT,
+)
 """In the order of the docs."""
 
 SOURCE_RANGES = "service.beta.kubernetes.io/load-balancer-source-ranges"

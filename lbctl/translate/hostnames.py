@@ -1,6 +1,5 @@
 """What users ask for names by annotation, and what operators allow by settings. Pure."""
 
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
@@ -9,13 +8,13 @@ from lbctl.model.hostnames import AtZero, SuffixRule, parse_host
 from lbctl.model.reasons import Reason, Refused
 from lbctl.settings_names import SuffixSettings
 from lbctl.translate import annotations as table
+from lbctl.translate import durations
 from lbctl.translate.annotations import Annotation
 from lbctl.translate.pools import selector_of
 
 T = TypeVar("T")
 MAX_HOSTS = 32
 """Host names of one Service; what is beyond is refused."""
-_DURATION = re.compile(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?")
 _WORDS = {"true": True, "false": False}
 
 
@@ -105,20 +104,9 @@ def _word(
 
 def _ttl_s(annotations: Mapping[str, str], faults: list[Refused]) -> int | None:
     for key, text in table.TTL.said(annotations):
-        seconds = _seconds(text)
+        seconds = durations.parse_seconds(text)
         if seconds is not None:
             return seconds
         detail = f"annotation {key}: {text!r} is neither seconds nor a duration such as 1m30s"
         faults.append(Refused(Reason.NAME_SETTING_MALFORMED, detail))
     return None
-
-
-def _seconds(text: str) -> int | None:
-    """Return the seconds in a number or in a duration as Go writes them, whole units only."""
-    if text.isascii() and text.isdecimal():
-        return int(text[:10])  # far beyond any TTL, and not for ever
-    found = _DURATION.fullmatch(text) if text else None
-    if found is None:
-        return None
-    hours, minutes, seconds = (int((part or "0")[:10]) for part in found.groups())
-    return hours * 3600 + minutes * 60 + seconds

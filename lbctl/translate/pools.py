@@ -19,6 +19,7 @@ from lbctl.model.reasons import Reason, Refused
 from lbctl.model.selector import Requirement, Selector
 from lbctl.settings import AddressPoolSettings
 from lbctl.settings_parts import LabelSelector
+from lbctl.translate.faults import first_fault
 
 FROM_LABEL = "lbctl.io/from"
 """On AddressPool objects that mirror a pool of the settings; they are no source."""
@@ -102,15 +103,9 @@ def _declared(name: str, spec: Mapping[str, Any]) -> AddressPool | Refused:
         parsed = AddressPoolSettings.model_validate({**plain, "name": "x"})
         return _pool(parsed, PRIORITY, name=name)
     except pydantic.ValidationError as error:
-        return Refused(Reason.POOL_MALFORMED, _named(error))
+        return Refused(Reason.POOL_MALFORMED, first_fault(error))
     except ValueError as error:
         return Refused(Reason.POOL_MALFORMED, str(error))
-
-
-def _named(error: pydantic.ValidationError) -> str:
-    first = error.errors(include_url=False, include_context=False)[0]
-    field = ".".join(("spec", *(str(part) for part in first["loc"])))
-    return f"{field}: {first['msg'].removeprefix('Value error, ')}"
 
 
 def _pool(entry: AddressPoolSettings, priority: int, name: str = "") -> AddressPool:

@@ -8,10 +8,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from lbctl.model.policy import TrafficRules
 from lbctl.model.reasons import ConditionType, Reason, Refused
 from lbctl.model.sharing import Sharing
 from lbctl.model.virtual_service import Address, Policy
-from lbctl.translate import annotations, hostnames, source_ranges, wishes
+from lbctl.translate import annotations, hostnames, policies, source_ranges, wishes
 
 FINALIZER = "service.kubernetes.io/load-balancer-cleanup"
 CARRIED = frozenset({"TCP", "UDP"})
@@ -88,6 +89,9 @@ class ServiceFacts:
     """ipFamilyPolicy RequireDualStack."""
     ports: tuple[ServicePort, ...]
     policy: Policy
+    """What its fields say of its traffic."""
+    rules: TrafficRules | Refused
+    """What its annotations say of it; a refusal when one can't be followed."""
     wanted: Mapping[int, Address] | Refused
     """Addresses asked for, by family; a refusal when a wish does not parse, or two disagree."""
     pool_wanted: str
@@ -163,6 +167,7 @@ def translate_service(
             for port in spec.get("ports") or ()
         ),
         policy=_policy(spec, ranges.texts),
+        rules=policies.read_rules(notes),
         wanted=wished.addresses,
         pool_wanted=wished.pool,
         sharing=wished.sharing,

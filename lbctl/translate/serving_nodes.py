@@ -19,6 +19,8 @@ class AgentState:
     """The same of EndpointSlices."""
     exceptions: Mapping[str, str]
     """Keys that could not be programmed → `<reason>: <message>`."""
+    backend: str = ""
+    """What moves its packets; empty: it has not said, or is a router."""
     excluded: str = ""
     """Why the node is to get no new connections while others can; empty: it may get them."""
 
@@ -40,5 +42,6 @@ def parse_agent(obj: Mapping[str, Any], *, live: bool) -> AgentState:
             entry["key"]: f"{entry['reason']}: {entry.get('message', '')}".rstrip(": ")
             for entry in status.get("exceptions") or ()
         },
+        backend=spec.get("backend") or "",
         excluded=spec.get("excluded") or "",
     )

@@ -51,10 +51,13 @@ class Cluster:
         return self.helm("uninstall", chart.RELEASE, "--no-hooks")
 
     def kubectl(self, *words: str) -> str:
-        argv = [str(self._kubectl), f"--kubeconfig={self._kubeconfig}", *words]
-        done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=60)
+        done = self.attempt(*words)
         assert done.returncode == 0, done.stderr
         return done.stdout
+
+    def attempt(self, *words: str) -> subprocess.CompletedProcess[str]:
+        argv = [str(self._kubectl), f"--kubeconfig={self._kubeconfig}", *words]
+        return subprocess.run(argv, capture_output=True, text=True, check=False, timeout=60)
 
     def names(self, kinds: str) -> set[str]:
         listed = self.kubectl("get", kinds, *PLACES, "-o", "json")
@@ -187,11 +190,11 @@ def test_an_uninstall_leaves_definitions_only_where_that_is_wanted(
     cluster: Cluster, keep: str
 ) -> None:
     cluster.install(*POOL, "--set", f"crds.keep={keep}")
-    assert len(our_definitions(cluster)) == 6
+    assert len(our_definitions(cluster)) == 7
     cluster.uninstall()
     left = cluster.names(OURS) | cluster.names(OURS_EVERYWHERE)
     assert {name for name in left if "lbctl" in name} == set()
-    assert len(our_definitions(cluster)) == (6 if keep == "true" else 0)
+    assert len(our_definitions(cluster)) == (7 if keep == "true" else 0)
 
 
 def categories(cluster: Cluster) -> str:
@@ -206,3 +209,30 @@ def test_definitions_are_upgraded_with_the_chart(cluster: Cluster, tmp_path: Pat
     assert categories(cluster) == '["older"]'
     cluster.upgrade(*POOL)
     assert categories(cluster) == '["lbctl"]'
+
+
+CONTROLLER = f"system:serviceaccount:{chart.NAMESPACE}:lbctl-controller"
+POLICY = """
+apiVersion: lbctl.io/v1alpha1
+kind: L4Policy
+metadata: {name: web, namespace: default}
+spec: {targetRefs: [{name: web}]}
+"""
+
+
+def test_only_the_controller_says_which_spec_of_a_policy_was_good(
+    cluster: Cluster, tmp_path: Path
+) -> None:
+    cluster.install(*POOL)
+    path = tmp_path / "policy.yaml"
+    path.write_text(POLICY)
+    jane, controller = "--as=jane", f"--as={CONTROLLER}"
+    cluster.kubectl(jane, "apply", "-f", str(path))
+    says = ("patch", "l4policy/web", "--subresource=status", "--type=merge", "-p")
+    forged = '{"status": {"accepted": {"targetRefs": [{"name": "%d"}]}}}'
+    for number in itertools.count():  # admission policies take a moment to come into force
+        done = cluster.attempt(jane, *says, forged % number)
+        if done.returncode:  # else anybody may: this server knows no rights
+            break
+    assert "only the lbctl controller writes the status of an L4Policy" in done.stderr
+    cluster.kubectl(controller, *says, forged % 0)

@@ -46,6 +46,7 @@ KNOWN = (
     Rules(resources.L4_VIRTUAL_SERVICES, True, True, unconditional=False, strategic=False),
     Rules(resources.IP_ALLOCATIONS, False, True, unconditional=False, strategic=False),
     Rules(resources.ADDRESS_POOLS, True, True, unconditional=False, strategic=False),
+    Rules(resources.L4_POLICIES, True, True, unconditional=False, strategic=False),
     Rules(resources.SERVING_NODES, True, True, unconditional=False, strategic=False),
     Rules(resources.FABRICS, True, True, unconditional=False, strategic=False),
     Rules(resources.ZONES, False, True, unconditional=False, strategic=False),

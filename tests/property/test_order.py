@@ -14,6 +14,7 @@ POLICIES = st.sampled_from(["PreferDualStack", "RequireDualStack"])
 PORTS = st.sampled_from([80, 443])
 ANY = 0
 """Stands for every port of an address that is not shared."""
+ALGORITHM = "lbctl.io/algorithm"
 # Fewer addresses than Services can want: exhaustion and reuse happen all the time.
 TINY = builders.pool("tiny", "192.0.2.1-192.0.2.3", "2001:db8::1-2001:db8::2", reuse_delay_s=30)
 
@@ -67,6 +68,10 @@ class Cluster(RuleBasedStateMachine):
     @rule(name=NAMES, hosts=st.sampled_from(["", "www.lb.example", "b.lb.example,www.lb.example"]))
     def ask_for_names(self, name: str, hosts: str) -> None:
         self.world.change(name, {}, {HOSTS: hosts})
+
+    @rule(name=NAMES, algorithm=st.sampled_from(["", "source-hash", "fastest"]))
+    def ask_for_an_algorithm(self, name: str, algorithm: str) -> None:
+        self.world.change(name, {}, {ALGORITHM: algorithm})
 
     @rule(name=NAMES, port=PORTS)
     def move_port(self, name: str, port: int) -> None:

@@ -18,6 +18,7 @@ def test_the_page_is_what_the_table_says() -> None:
         (Reason.NO_ENDPOINTS, "condition"),
         (Reason.WITHDRAWN, "L4VirtualService"),
         (Reason.OVERLAPS, "condition of the AddressPool, event"),
+        (Reason.POLICY_CONFLICTED, "condition of the L4Policy, event"),
         (Reason.NO_CONTROLLER, ""),
     ],
 )

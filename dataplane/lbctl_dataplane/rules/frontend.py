@@ -125,6 +125,8 @@ def keeping(claim: Claim, endpoints: Iterable[Endpoint]) -> tuple[Endpoint, ...]
 
 
 def _matching(claim: Claim, endpoints: Iterable[Endpoint]) -> tuple[Endpoint, ...]:
+    if not claim.service.policy.enabled:
+        return ()
     version = claim.vip.address.version
     return tuple(
         endpoint
@@ -145,7 +147,7 @@ def frontend_of(claim: Claim, endpoints: tuple[Endpoint, ...], node: str) -> Fro
         lingering=_members(claim, (e for e in local if e.address not in chosen)),
         source_ranges=merged(policy.source_ranges, claim.vip.address.version),
         open_to_all=not policy.source_ranges,
-        affinity=policy.session_affinity == "ClientIP",
+        affinity=policy.by_client,
     )
 
 

@@ -142,8 +142,7 @@ class Spreading:
     def _spread(self, claim: Claim, given: Shares) -> Spread:
         numbers = self._legs.numbers
         weights = tuple(sorted((numbers[name], weight) for name, weight in given.items()))
-        sticky = claim.service.policy.session_affinity == "ClientIP"
-        return Spread(claim.vip.address.version, sticky, weights)
+        return Spread(claim.vip.address.version, claim.service.policy.by_client, weights)
 
 
 def shares_of(places: Mapping[Place, Spread], numbers: Mapping[str, int]) -> dict[Place, Shares]:

@@ -43,6 +43,8 @@ def conditions(bed: Bed) -> list[dict[str, str]]:
 
 def stage_of(found: Explanation, condition: dict[str, str]) -> Stage:
     """Return the stage that a condition is about."""
+    if condition["reason"] == Reason.POLICY_REFUSED.value:
+        return inspect_bed.stage(found, "policy")
     empty = condition["reason"] in EMPTY
     dataplane = "members" if empty else "nodes"
     names = {
@@ -71,8 +73,8 @@ def differences(found: Explanation, told: list[dict[str, str]]) -> list[str]:
 
 def other_cause(found: Explanation, state: tuple[str, str, str] | None) -> bool:
     """Tell whether an explanation gives another cause than the decision's state."""
-    if state is None:  # no address, so no decision
-        return found.waits_for is None or found.waits_for.name != "address"
+    if state is None:  # no address, or no policy, so no decision
+        return found.waits_for is None or found.waits_for.name not in ("address", "policy")
     if state[0] == "Up":
         return not found.served
     # A wish that is refused comes first in explain; it keeps no traffic away.
@@ -166,6 +168,6 @@ def test_an_annotation_that_means_nothing_is_told_in_an_event_and_beside_the_add
 
 def test_every_reason_has_a_story() -> None:
     told = {*TOLD, *LEAVING, *UNTOLD, Reason.UNKNOWN_ANNOTATION}
-    assert told == set(Reason) - reasons.OF_POOLS
+    assert told == set(Reason) - reasons.OF_POOLS - reasons.OF_POLICIES
     assert frozenset(LEAVING) == reasons.LEAVING
     assert frozenset(UNTOLD) == reasons.EXPLAINED_ONLY

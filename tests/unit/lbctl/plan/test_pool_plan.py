@@ -190,16 +190,14 @@ def test_what_never_was_good_or_is_the_settings_now_gives_nothing() -> None:
 
 def test_who_looks_at_a_pool_is_told_once_that_it_is_wrong_and_once_that_it_is_right() -> None:
     base, new = written(mirror()), obj("more", "198.51.100.0/28")
-    assert step_of(new, base).told is None  # that a new pool serves is no news
+    assert step_of(new, base).told == ()  # that a new pool serves is no news
     good = written(new, base)
     bad = edited(good, "nonsense")
-    told = step_of(bad, base).told
-    assert told is not None
+    (told,) = step_of(bad, base).told
     assert (told["status"], told["reason"]) == ("False", "Malformed")
     bad = written(bad, base)
     ledger = Ledger([ipam.bound("198.51.100.1", "a", pool="more")])
-    assert step_of(bad, base, ledger=ledger).told is None
-    assert step_of(edited(bad, "rubbish"), base).told is None  # the same, for another cause
-    mended = step_of(edited(bad, "198.51.100.0/28"), base).told
-    assert mended is not None
+    assert step_of(bad, base, ledger=ledger).told == ()
+    assert step_of(edited(bad, "rubbish"), base).told == ()  # the same, for another cause
+    (mended,) = step_of(edited(bad, "198.51.100.0/28"), base).told
     assert (mended["status"], mended["reason"]) == ("True", "Serves")

@@ -38,7 +38,7 @@ CASES = [
     ("Kubernetes version", {"version": (1, 30)}, Level.OK, "1.30"),
     ("Kubernetes version", {"version": (1, 29)}, Level.PROBLEM, "before 1.30"),
     ("Kubernetes version", {"version": (2, 0)}, Level.OK, "2.0"),
-    ("Definitions", {"definitions": ()}, Level.OK, "5 to be made"),
+    ("Definitions", {"definitions": ()}, Level.OK, "6 to be made"),
     ("Definitions", {"definitions": (), "may_define": False}, Level.PROBLEM, "may not create"),
     ("Definitions", {"definitions": (), "may_define": NO_RIGHTS}, Level.WARNING, "403"),
     (
