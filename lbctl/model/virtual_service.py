@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from lbctl.model.monitors import Monitor, parse_monitor, render_monitor
+
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
@@ -67,6 +69,8 @@ class Policy:
     source_ranges: tuple[str, ...] = ()
     """CIDRs that may connect; empty: all."""
     algorithm: str = "maglev"
+    monitor: Monitor | None = None
+    """Who asks members whether they work; None: Kubernetes' readiness alone says so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +128,6 @@ class VirtualService:
 
 def render_virtual_service(virtual_service: VirtualService) -> dict[str, Any]:
     """Return the `spec` of the L4VirtualService; `parse_virtual_service` is the inverse."""
-    policy = virtual_service.policy
     spec: dict[str, Any] = {
         "service": {
             "namespace": virtual_service.service.namespace,
@@ -143,13 +146,7 @@ def render_virtual_service(virtual_service: VirtualService) -> dict[str, Any]:
             }
             for listener in virtual_service.listeners
         ],
-        "policy": {
-            "externalTrafficPolicy": policy.external_traffic_policy,
-            "sessionAffinity": policy.session_affinity,
-            "sessionAffinityTimeoutSeconds": policy.session_affinity_timeout_s,
-            "sourceRanges": list(policy.source_ranges),
-            "algorithm": policy.algorithm,
-        },
+        "policy": _render_policy(virtual_service.policy),
         "names": [_render_name(name) for name in virtual_service.names],
     }
     if virtual_service.drain_start:
@@ -157,6 +154,19 @@ def render_virtual_service(virtual_service: VirtualService) -> dict[str, Any]:
     if virtual_service.empty_since:
         spec["emptySince"] = virtual_service.empty_since
     return spec
+
+
+def _render_policy(policy: Policy) -> dict[str, Any]:
+    rendered: dict[str, Any] = {
+        "externalTrafficPolicy": policy.external_traffic_policy,
+        "sessionAffinity": policy.session_affinity,
+        "sessionAffinityTimeoutSeconds": policy.session_affinity_timeout_s,
+        "sourceRanges": list(policy.source_ranges),
+        "algorithm": policy.algorithm,
+    }
+    if policy.monitor is not None:
+        rendered["monitor"] = render_monitor(policy.monitor)
+    return rendered
 
 
 def _render_name(name: NamePublication) -> dict[str, Any]:
@@ -234,6 +244,7 @@ def _parse_policy(policy: Mapping[str, Any]) -> Policy:
         session_affinity_timeout_s=policy.get("sessionAffinityTimeoutSeconds", 0),
         source_ranges=tuple(policy.get("sourceRanges", ())),
         algorithm=policy.get("algorithm", "maglev"),
+        monitor=parse_monitor(policy["monitor"]) if policy.get("monitor") else None,
     )
 
 

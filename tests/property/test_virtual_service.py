@@ -5,6 +5,7 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
+import monitor_builders
 from lbctl.model.virtual_service import (
     Listener,
     NamePublication,
@@ -35,6 +36,7 @@ POLICIES = st.builds(
     st.integers(0, 86400),
     st.lists(st.ip_addresses(v=4).map(lambda address: f"{address}/32"), max_size=2).map(tuple),
     st.sampled_from(["maglev", "roundRobin"]),
+    st.none() | monitor_builders.MONITORS,
 )
 NAMES = st.builds(
     NamePublication,
