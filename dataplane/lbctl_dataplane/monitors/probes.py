@@ -33,6 +33,8 @@ async def ask(target: Target) -> Failure | None:
         # Where no answer is expected, silence only means that nobody said no.
         silent = monitor.kind is Kind.UDP and not monitor.expect
         return None if silent else Failure.TIMED_OUT
+    except ssl.SSLError:  # before the next: one about a certificate is a ValueError as well
+        return Failure.TLS_FAILED
     except (asyncio.LimitOverrunError, ValueError):
         return Failure.WRONG_ANSWER
     except (EOFError, ConnectionResetError, BrokenPipeError):
@@ -42,8 +44,6 @@ async def ask(target: Target) -> Failure | None:
 
 
 def _failure_of(error: OSError) -> Failure:
-    if isinstance(error, ssl.SSLError):
-        return Failure.TLS_FAILED
     if isinstance(error, ConnectionRefusedError):
         return Failure.REFUSED
     if error.errno in _UNREACHABLE:
