@@ -1,6 +1,8 @@
 """Probes against real servers: what each kind says of members that work and that do not."""
 
+import asyncio
 import ipaddress
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -146,3 +148,16 @@ def test_datagrams_need_an_answer_only_where_one_is_expected(
     node: str, family: int, port: int, fields: dict[str, Any], failure: Failure | None
 ) -> None:
     assert ask(node, servers.ADDRESSES[family], port, Kind.UDP, **fields) is failure
+
+
+@pytest.mark.parametrize("kind", [Kind.TCP, Kind.HTTP, Kind.HTTPS])
+def test_time_in_which_this_process_is_busy_does_not_count(node: str, kind: Kind) -> None:
+    port = servers.TLS if kind is Kind.HTTPS else servers.WELL
+    target = Target(ipaddress.ip_address(servers.ADDRESSES[0]), port, Monitor(kind, **BRIEF))
+
+    async def busy() -> Failure | None:
+        asyncio.get_running_loop().call_later(0.0005, time.sleep, 2.0)
+        return await probes.ask(target)
+
+    with network_of(node):
+        assert event_loops.run(busy()) is None

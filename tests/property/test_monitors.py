@@ -2,6 +2,7 @@
 naive model, nobody is forgotten and nobody is asked twice at a time."""
 
 import dataclasses
+import itertools
 from collections.abc import Mapping
 
 import hypothesis
@@ -164,6 +165,36 @@ class Monitoring(RuleBasedStateMachine):
 
 
 TestMonitoring = Monitoring.TestCase
+
+
+@hypothesis.given(
+    st.builds(
+        lambda fall, share, jitter: Monitor(
+            Kind.TCP, interval_ms=1000, timeout_ms=10 * share, fall=fall, jitter_percent=jitter
+        ),
+        st.integers(1, 5),
+        st.integers(1, 50),
+        st.integers(0, 50),
+    ),
+    st.floats(0, 10),
+    st.booleans(),
+    st.lists(st.floats(0, 1, exclude_max=True), min_size=1),
+)
+def test_who_dies_is_known_within_so_many_intervals_whenever_it_dies(
+    monitor: Monitor, dies_at: float, hangs: bool, chances: list[float]
+) -> None:
+    chance = itertools.cycle(chances)
+    roster, target = Roster(lambda: next(chance)), Target(build.ip(PODS[0]), 80, monitor)
+    roster.update({target}, {target}, 0.0)
+    timeout_s, now = monitor.timeout_ms / 1000, 0.0
+    while roster.failure(target) is None:
+        begun = roster.next_at()
+        assert begun is not None
+        (turn,) = roster.due(begun, 0, 1)
+        failure = None if begun < dies_at else Failure.TIMED_OUT if hangs else Failure.REFUSED
+        now = begun + (timeout_s if failure is Failure.TIMED_OUT else 0.0)
+        roster.told(turn, failure)
+    assert now - dies_at <= monitor.fall + 1e-6
 
 
 @hypothesis.given(frontends, st.sets(st.sampled_from(PODS)))

@@ -7,7 +7,6 @@ of its own) says nothing about a member and is raised as OSError.
 import asyncio
 import contextlib
 import errno
-import functools
 import socket
 import ssl
 import struct
@@ -17,17 +16,20 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from lbctl.model.monitors import Failure, Kind, payload
 from lbctl_dataplane.monitors import answers
 from lbctl_dataplane.monitors.health import Target
+from lbctl_dataplane.monitors.streams import Stream, TlsStream
 
 _UNREACHABLE = {errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN}
 _RESET_AT_CLOSE = struct.pack("ii", 1, 0)
 INFORMATIONAL = range(100, 200)
+LATE_S = 0.02
+"""A timer that comes so late tells that this process was busy."""
 
 
 async def ask(target: Target) -> Failure | None:
     """Return why a target fails; None: it is well. Raises OSError when it could not be asked."""
     monitor = target.monitor
     try:
-        async with asyncio.timeout(monitor.timeout_ms / 1000):
+        async with _limit(monitor.timeout_ms / 1000):
             return await _ASK[monitor.kind](target)
     except TimeoutError:
         # Where no answer is expected, silence only means that nobody said no.
@@ -35,12 +37,33 @@ async def ask(target: Target) -> Failure | None:
         return None if silent else Failure.TIMED_OUT
     except ssl.SSLError:  # before the next: one about a certificate is a ValueError as well
         return Failure.TLS_FAILED
-    except (asyncio.LimitOverrunError, ValueError):
+    except ValueError:
         return Failure.WRONG_ANSWER
     except (EOFError, ConnectionResetError, BrokenPipeError):
         return Failure.CLOSED
     except OSError as error:
         return _failure_of(error)
+
+
+@contextlib.asynccontextmanager
+async def _limit(seconds: float) -> AsyncIterator[None]:
+    """Raise TimeoutError after so long, not counting time in which this process did not look.
+
+    A process that was busy finds its timeouts over and the answers that came in time unread.
+    """
+    loop = asyncio.get_running_loop()
+    ends_at = loop.time() + seconds
+
+    def end() -> None:
+        late_s = loop.time() - ends_at
+        limit.reschedule(loop.time() + (late_s if late_s > LATE_S else 0.0))
+
+    async with asyncio.timeout(None) as limit:
+        timer = loop.call_at(ends_at, end)
+        try:
+            yield
+        finally:
+            timer.cancel()
 
 
 def _failure_of(error: OSError) -> Failure:
@@ -82,45 +105,59 @@ async def _datagram(target: Target) -> Failure | None:
 
 async def _request(target: Target) -> Failure | None:
     monitor = target.monitor
-    async with _stream(target) as (reader, writer):
-        writer.write(answers.request(monitor, target.address, target.port))
-        head = await _head(reader)
+    with _opened(target, socket.SOCK_STREAM) as one:
+        await _connect(one, target)
+        stream = await _stream(one, target)
+        await stream.send(answers.request(monitor, target.address, target.port))
+        head = await _head(stream)
         failure = answers.verdict(monitor, head, b"")
         if failure is not Failure.WRONG_BODY:
             return failure
-        return answers.verdict(monitor, head, await _body(reader, head))
+        return answers.verdict(monitor, head, await _body(stream, head))
 
 
-async def _head(reader: asyncio.StreamReader) -> bytes:
+async def _stream(one: socket.socket, target: Target) -> Stream:
+    monitor = target.monitor
+    if monitor.kind is not Kind.HTTPS:
+        return Stream(one)
+    name = _server_name(monitor.host) or str(target.address)
+    secure = TlsStream(one, name, verify=monitor.verify)
+    await secure.greet()
+    return secure
+
+
+def _server_name(host: str) -> str:
+    """Return a Host header without its port."""
+    return urllib.parse.urlsplit(f"//{host}").hostname or ""
+
+
+async def _head(stream: Stream) -> bytes:
     """Return the head of the answer; those before it that only inform are passed over."""
     while True:
-        head = await reader.readuntil(answers.END_OF_HEAD)
+        head = await stream.until(answers.END_OF_HEAD)
         if answers.code_of(head) not in INFORMATIONAL:
             return head
 
 
-async def _body(reader: asyncio.StreamReader, head: bytes) -> bytes:
+async def _body(stream: Stream, head: bytes) -> bytes:
     """Return the first part of the body, `answers.BODY_BYTES` at most."""
     if answers.is_chunked(head):
-        return await _chunks(reader)
+        return await _chunks(stream)
     length = answers.length_of(head)
     if length is not None:
-        return await reader.readexactly(min(length, answers.BODY_BYTES))
-    content = b""
-    while len(content) < answers.BODY_BYTES and (more := await reader.read(answers.BODY_BYTES)):
-        content += more
-    return content
+        return await stream.exactly(min(length, answers.BODY_BYTES))
+    return await stream.rest(answers.BODY_BYTES)
 
 
-async def _chunks(reader: asyncio.StreamReader) -> bytes:
+async def _chunks(stream: Stream) -> bytes:
     content = b""
     for _ in range(answers.CHUNKS):
-        size = answers.chunk_size(await reader.readuntil(answers.END_OF_LINE))
+        size = answers.chunk_size(await stream.until(answers.END_OF_LINE))
         left = answers.BODY_BYTES - len(content)
-        content += await reader.readexactly(min(size, left))
+        content += await stream.exactly(min(size, left))
         if size == 0 or size >= left:
             break
-        await reader.readexactly(len(answers.END_OF_LINE))
+        await stream.exactly(len(answers.END_OF_LINE))
     return content
 
 
@@ -133,43 +170,6 @@ def _opened(target: Target, kind: socket.SocketKind) -> Iterator[socket.socket]:
 
 async def _connect(one: socket.socket, target: Target) -> None:
     await asyncio.get_running_loop().sock_connect(one, (str(target.address), target.port))
-
-
-@contextlib.asynccontextmanager
-async def _stream(
-    target: Target,
-) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
-    """Have a connection, with TLS where the monitor says so; it is cut off at the end.
-
-    A server that does not end it after its answer is none that a monitor should wait for.
-    """
-    monitor, address = target.monitor, str(target.address)
-    secure = _tls(monitor.verify) if monitor.kind is Kind.HTTPS else None
-    name = _server_name(monitor.host) or address
-    reader, writer = await asyncio.open_connection(
-        address,
-        target.port,
-        limit=answers.BODY_BYTES,
-        ssl=secure,
-        server_hostname=name if secure else None,
-    )
-    try:
-        yield reader, writer
-    finally:
-        writer.transport.abort()
-
-
-@functools.cache
-def _tls(verify: bool) -> ssl.SSLContext:
-    context = ssl.create_default_context()
-    if not verify:
-        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-    return context
-
-
-def _server_name(host: str) -> str:
-    """Return a Host header without its port."""
-    return urllib.parse.urlsplit(f"//{host}").hostname or ""
 
 
 _ASK: dict[Kind, Callable[[Target], Awaitable[Failure | None]]] = {
