@@ -14,6 +14,7 @@ from lbctl.model.virtual_service import (
     VirtualService,
     render_virtual_service,
 )
+from lbctl.translate.failing import FailingMember, render_failing
 from lbctl_dataplane.rules.frontend import Frontend, Member, Place
 
 ip = ipaddress.ip_address
@@ -96,7 +97,9 @@ def serving_node(
     decisions: int = 0,
     slices: int = 0,
     excluded: str = "",
+    failing: Sequence[str] = (),
 ) -> dict[str, Any]:
+    """Legs are (address, MAC); members of default.kuard fail by their addresses."""
     return {
         "metadata": {"name": name, "resourceVersion": "1"},
         "spec": {
@@ -107,5 +110,12 @@ def serving_node(
             ],
             "excluded": excluded,
         },
-        "status": {"decisions": str(decisions), "slices": str(slices)},
+        "status": {
+            "decisions": str(decisions),
+            "slices": str(slices),
+            "failing": [
+                render_failing(FailingMember("default.kuard", ip(address), "TCP", 8080, "TimedOut"))
+                for address in failing
+            ],
+        },
     }

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import dataclasses
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -221,9 +222,8 @@ class Agent:
         self._failures = 0
         self._passed = True
         self._complain(done.complaint)
-        full = Report(
-            view.decisions, view.slices, done.exceptions, message=done.complaint[:MESSAGE_CHARS]
-        )
+        message = done.complaint[:MESSAGE_CHARS]
+        full = Report(view.decisions, view.slices, done.exceptions, False, message, done.failing)
         report = capped(full, view.spec_versions)
         if synced:
             self._report(report, view)
@@ -231,8 +231,9 @@ class Agent:
 
     def _report(self, report: Report, view: decisions.View) -> None:
         last = self._reporter.last_wanted()
-        told = (False, report.exceptions, report.message)
-        known = last is not None and (last.all_failing, last.exceptions, last.message) == told
+        known = last is not None and last == dataclasses.replace(
+            report, decisions=last.decisions, slices=last.slices
+        )
         if view.awaited or not known or self._reporter.place_differs():
             self._reporter.want(report)
         elif view.concerned:
@@ -251,10 +252,8 @@ class Agent:
         log.error("nothing programmed: %s", error)
         if self._failures >= FAILING_AFTER:
             last = self._reporter.last_wanted() or Report(0, 0)
-            failing = Report(
-                last.decisions, last.slices, last.exceptions, True, str(error)[:MESSAGE_CHARS]
-            )
-            self._reporter.want(failing)
+            message = str(error)[:MESSAGE_CHARS]
+            self._reporter.want(dataclasses.replace(last, all_failing=True, message=message))
         waits = self._options.pace.backoff_s
         await asyncio.sleep(waits[min(self._failures, len(waits)) - 1])
         self._wake.set()

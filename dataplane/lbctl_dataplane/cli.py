@@ -30,12 +30,14 @@ def agent(config: Path | None, kubeconfig: Path | None, node: str, role: str) ->
     """Carry VIP traffic on this machine."""
     try:
         settings = config_file.load(config)
-        made = _router(node) if role == "router" else _node(node, settings)
+        kept = metrics.Metrics(node, role)
+        made = _router(node) if role == "router" else _node(node, settings, kept.probes)
     except errors.LbctlError as error:
         raise click.ClickException(str(error)) from error
     logs.configure(settings.lbctl)
     _wait_for_children_by_pidfd()
-    sys.exit(program.run(_run(made, agents.Options(node, settings, config=config), kubeconfig)))
+    run = agents.Options(node, settings, config=config)
+    sys.exit(program.run(_run(made, run, kubeconfig, kept)))
 
 
 _TRACED = {"Delivered": 0, "Unknown": 2}
@@ -78,20 +80,24 @@ def _wait_for_children_by_pidfd() -> None:
         asyncio.set_child_watcher(asyncio.PidfdChildWatcher())
 
 
-async def _run(role: Role, options: agents.Options, kubeconfig: Path | None) -> None:
-    kept = metrics.Metrics(options.node, role.name)
+async def _run(
+    role: Role, options: agents.Options, kubeconfig: Path | None, kept: metrics.Metrics
+) -> None:
     async with client.Client(config.load(kubeconfig), observer=kept.calls) as api:
         await agents.Agent(api, role, options, kept).run()
 
 
-def _node(node: str, settings: Settings) -> Role:
+def _node(node: str, settings: Settings, tally: metrics.Probes) -> Role:
     from lbctl_dataplane.backends import ground, ovs
+    from lbctl_dataplane.monitors import prober
     from lbctl_dataplane.node import NodeRole
     from lbctl_dataplane.own_legs import OwnLegs
 
     names = ground.Names(settings.agent.bridge, settings.agent.service_interface)
     own = OwnLegs(node, settings)
-    return NodeRole(node, ovs.OvsBackend(names, own.now), settings.agent.backend, own)
+    prober.allow_many_files()
+    backend = ovs.OvsBackend(names, own.now)
+    return NodeRole(node, backend, settings.agent.backend, own, prober.Prober(tally))
 
 
 def _router(node: str) -> Role:

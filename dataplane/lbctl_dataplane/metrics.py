@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Iterator
 
 from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import CollectorRegistry
 
 from lbctl.runtime import metrics
 from lbctl.runtime.metrics import Definition
@@ -52,10 +53,54 @@ LAST_GOOD = Definition(
     "lbctl_agent_seconds_since_good_pass",
     "Time since a pass did all there was to do; since the start, before the first one.",
 )
+PROBES = Definition(
+    "counter",
+    "lbctl_agent_probes_total",
+    "Probes of health monitors by kind and result: `passed`, why it failed (`TimedOut` …), or "
+    "`untold` when the machine could not ask and nothing was learned.",
+    ("kind", "result"),
+)
+PROBE_SECONDS = Definition(
+    "histogram",
+    "lbctl_agent_probe_seconds",
+    "Time that probes took which passed.",
+    ("kind",),
+    (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5),
+)
+ASKED = Definition(
+    "gauge", "lbctl_agent_monitored_members", "Members that a health monitor asks, each once."
+)
+DOWN = Definition(
+    "gauge",
+    "lbctl_agent_failing_members",
+    "Members that fail their health monitor, also where they serve on because all of them fail.",
+)
 LEGS = Definition("gauge", "lbctl_agent_info", "Always 1; who this agent is.", ("node", "role"))
 OWN = (
     LEGS, SERVICES, MEMBERS, HELD, PASSES, PASS_SECONDS, CHANGES, EXCEPTIONS, LAST_GOOD,
+    PROBES, PROBE_SECONDS, ASKED, DOWN,
 )  # fmt: skip
+
+
+class Probes:
+    """Counts what health monitors do: see `lbctl_dataplane.monitors.prober.Tally`."""
+
+    def __init__(self, of: CollectorRegistry) -> None:
+        self._probes = PROBES.counter(of)
+        self._seconds = PROBE_SECONDS.histogram(of)
+        self._asked = ASKED.gauge(of)
+        self._down = DOWN.gauge(of)
+
+    def probed(self, kind: str, result: str, took_s: float) -> None:
+        """Count one probe."""
+        self._probes.labels(kind, result).inc()
+        if result == "passed":
+            self._seconds.labels(kind).observe(took_s)
+
+    def stand(self, asked: int, failing: int) -> None:
+        """Take note of how many targets are asked, and of how many members fail."""
+        self._asked.set(asked)
+        self._down.set(failing)
 
 
 class Metrics:
@@ -64,6 +109,7 @@ class Metrics:
     def __init__(self, node: str, role: str) -> None:
         self.registry = metrics.registry("agent")
         self.calls = metrics.ApiCalls(self.registry)
+        self.probes = Probes(self.registry)
         self.held: Callable[[], int] = lambda: 0
         """Tells how many decisions are held for doubt."""
         self._node = node

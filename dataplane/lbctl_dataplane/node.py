@@ -1,5 +1,6 @@
-"""The node role: local members of every decision go to the node's backend."""
+"""The node role: local members of every decision that work go to the node's backend."""
 
+import asyncio
 from collections.abc import Callable, Mapping
 
 from lbctl.kube.resources import Resource
@@ -7,6 +8,7 @@ from lbctl.kube.store import Store
 from lbctl.settings import Settings
 from lbctl_dataplane.backends.port import Leg, NodeBackend
 from lbctl_dataplane.decisions import View
+from lbctl_dataplane.monitors.port import Monitors, NoMonitors
 from lbctl_dataplane.own_legs import OwnLegs
 from lbctl_dataplane.roles import Programmed
 from lbctl_dataplane.rules import local
@@ -21,12 +23,18 @@ class NodeRole:
     name = "node"
 
     def __init__(
-        self, node: str, backend: NodeBackend, backend_name: str, own: OwnLegs | None = None
+        self,
+        node: str,
+        backend: NodeBackend,
+        backend_name: str,
+        own: OwnLegs | None = None,
+        monitors: Monitors | None = None,
     ) -> None:
         self.backend = backend_name
         self._own = own
         self._frontends = local.LocalFrontends(node)
         self._programs = backend
+        self._monitors: Monitors = monitors or NoMonitors()
 
     @property
     def stores(self) -> Mapping[Resource, Store]:
@@ -34,21 +42,24 @@ class NodeRole:
         return self._own.stores if self._own is not None else {}
 
     async def follow(self, changed: Callable[[], None]) -> None:
-        """Follow the backend's facts and the legs."""
+        """Follow the backend's facts, the legs and the monitors."""
         for store in self.stores.values():
             store.subscribe(lambda _: changed())
-        await self._programs.follow(changed)
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._programs.follow(changed))
+            tasks.create_task(self._monitors.follow(changed))
 
     async def program(self, view: View) -> Programmed:
         """Program what this node answers for."""
         wanted = self._frontends.of(view.services, view.endpoints)
-        outcome = await self._programs.program(wanted)
+        verdict = self._monitors.judge(view.services, wanted)
+        outcome = await self._programs.program(verdict.frontends)
         exceptions = tuple(
             Exemption(key, NO_POD_PORT, f"no port of the switch for {', '.join(map(str, missing))}")
             for key, missing in sorted(outcome.missing.items())
         )
         complaint = self._own.complaint() if self._own is not None else ""
-        return Programmed(outcome.changed, exceptions, complaint)
+        return Programmed(outcome.changed, exceptions, complaint, verdict.failing)
 
     def apply(self, settings: Settings) -> None:
         """Take the networks that legs lie in."""

@@ -7,6 +7,7 @@ from typing import Protocol
 from lbctl.kube.resources import Resource
 from lbctl.kube.store import Store
 from lbctl.settings import Settings
+from lbctl.translate.failing import FailingMember
 from lbctl_dataplane.backends.port import Leg
 from lbctl_dataplane.decisions import View
 from lbctl_dataplane.serving_node import Exemption
@@ -21,6 +22,8 @@ class Programmed:
     exceptions: tuple[Exemption, ...] = ()
     complaint: str = ""
     """What is wrong with this machine although everything is programmed; with the cure."""
+    failing: tuple[FailingMember, ...] = ()
+    """Members that fail their health monitor; sorted."""
 
 
 class Role(Protocol):

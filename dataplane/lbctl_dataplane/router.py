@@ -11,6 +11,7 @@ from lbctl.kube.objects import Json, name_of
 from lbctl.kube.resources import Resource
 from lbctl.kube.store import Change, Store
 from lbctl.settings import Settings
+from lbctl.translate.failing import parse_failing
 from lbctl_dataplane.backends import routes as kernel
 from lbctl_dataplane.backends.port import Leg
 from lbctl_dataplane.decisions import View
@@ -19,6 +20,7 @@ from lbctl_dataplane.router_table import RouterTable
 from lbctl_dataplane.rules import frontend, legs
 from lbctl_dataplane.rules.spreading import Known
 from lbctl_dataplane.serving_node import Exemption
+from lbctl_dataplane.working import Working
 
 log = logging.getLogger(__name__)
 
@@ -61,6 +63,7 @@ class RouterRole:
         self._fabrics = Store()
         self._checked: frozenset[str] = frozenset()
         self._table = RouterTable()
+        self._working = Working()
 
     @property
     def stores(self) -> Mapping[Resource, Store]:
@@ -98,6 +101,7 @@ class RouterRole:
             self._table.want_nothing()
         else:
             nodes = {name_of(obj): parse_node(obj) for obj in self._nodes if _is_node(obj)}
+            view = self._working.of(view, nodes.values())
             self._table.want(_known(view), nodes, fabric.client_interfaces)
             self._let_through(self._table.devices)
         wanted, part = self._table.parts()
@@ -165,6 +169,7 @@ def parse_node(obj: Json) -> legs.ServingNode:
         slices=int(status.get("slices") or 0),
         exempt=frozenset(entry["key"] for entry in status.get("exceptions") or ()),
         excluded=bool(obj["spec"].get("excluded")),
+        failing=parse_failing(status),
     )
 
 

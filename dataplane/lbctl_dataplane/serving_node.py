@@ -9,12 +9,15 @@ from typing import Protocol
 from lbctl.kube import client, resources, retry
 from lbctl.kube.objects import Json
 from lbctl.model import errors
+from lbctl.translate.failing import FailingMember, render_failing
 from lbctl_dataplane.backends.port import Leg
 
 log = logging.getLogger(__name__)
 
 MAX_EXCEPTIONS = 100
 """What the CRD's schema takes."""
+MAX_FAILING = 500
+"""The same of members that fail their monitor."""
 PAUSE_S = 0.1
 """Least time between two writes: a burst of decisions costs few."""
 REFUSED_PAUSE_S = 5.0
@@ -40,6 +43,8 @@ class Report:
     exceptions: tuple[Exemption, ...] = ()
     all_failing: bool = False
     message: str = ""
+    failing: tuple[FailingMember, ...] = ()
+    """Members that fail their health monitor; sorted, `MAX_FAILING` are told."""
 
 
 def capped(report: Report, spec_versions: Mapping[str, int], limit: int = MAX_EXCEPTIONS) -> Report:
@@ -219,6 +224,7 @@ def render(report: Report) -> Json:
         "allFailing": report.all_failing,
         "message": report.message,
         "exceptions": _rendered(report.exceptions),
+        "failing": [render_failing(member) for member in report.failing[:MAX_FAILING]],
     }
 
 

@@ -12,10 +12,10 @@ from lbctl.kube.objects import Json, name_of
 from lbctl.model.virtual_service import Address, VirtualService, parse_virtual_service, spec_version
 from lbctl.translate.endpoints import SERVICE_LABEL
 from lbctl_dataplane import decisions, router
-from lbctl_dataplane.rules import trace
+from lbctl_dataplane.rules import tracer
 from lbctl_dataplane.rules.frontend import Claim, Member, Place
 from lbctl_dataplane.rules.legs import Knowledge, ServingNode
-from lbctl_dataplane.rules.trace import Packet, Trace
+from lbctl_dataplane.rules.tracer import Packet, Trace
 
 
 def parse_packet(source: str, place: str, protocol: str) -> Packet:
@@ -38,12 +38,12 @@ async def walk(packet: Packet, kubeconfig: Path | None, context: str) -> Trace:
             api.list(resources.L4_VIRTUAL_SERVICES), api.list(resources.SERVING_NODES)
         )
         services = tuple(map(parse_virtual_service, decided.items))
-        claim = trace.claim_at(services, packet.place)
+        claim = tracer.claim_at(services, packet.place)
         if claim is None:
-            return trace.nobody(packet, services)
+            return tracer.nobody(packet, services)
         versions = {name_of(obj): spec_version(obj) for obj in decided.items}
         known = await _known(api, claim, versions[claim.service.key])
-    return trace.trace(packet, claim, known, _nodes(reported.items))
+    return tracer.trace(packet, claim, known, _nodes(reported.items))
 
 
 async def _known(api: client.Client, claim: Claim, version: int) -> Knowledge:

@@ -15,7 +15,7 @@ from pathlib import Path
 from lbctl.kube import client, config, reflector, resources, store
 from lbctl.kube.objects import Json
 from lbctl.model.zones import Digests, later_serial
-from lbctl.runtime import garbage, reload
+from lbctl.runtime import collector, reload
 from lbctl.settings import Settings
 from lbctl_dns import (
     cache,
@@ -308,7 +308,7 @@ class ClusterFeed:
         """Replace what was restored by the first complete lists, as one change."""
         await self.cache.synced.wait()
         await self.zone_objects.synced.wait()
-        with garbage.loading():
+        with collector.loading():
             self._sync()
         log.info("names of %d virtual services are served", len(self.cache))
 

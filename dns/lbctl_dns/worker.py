@@ -15,7 +15,7 @@ import socket
 import sys
 import time
 
-from lbctl.runtime import garbage
+from lbctl.runtime import collector
 from lbctl_dns import (
     access,
     edns,
@@ -62,7 +62,7 @@ class Worker:
         self._feed.setblocking(False)
         self._loop.add_reader(self._feed.fileno(), self._hear)
         # Queries wait in the kernel's queue until there is something to answer from.
-        with garbage.loading():
+        with collector.loading():
             has_table = await self._has_table
         if has_table and self._responders is not None:
             await self._open(*self._responders)

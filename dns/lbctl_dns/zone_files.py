@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from lbctl.model import errors
-from lbctl.runtime import garbage, reload
+from lbctl.runtime import collector, reload
 from lbctl_dns import (
     cookies,
     crew,
@@ -32,7 +32,7 @@ class FileFeed:
 
     def __init__(self, files: dict[str, Path], plan: primary.Plan) -> None:
         self._files = files
-        with garbage.loading():
+        with collector.loading():
             self._zones = {origin: _read(origin, path) for origin, path in files.items()}
             self._authority = self._assembled()
         self.primary = primary.Primary(plan)
@@ -57,7 +57,7 @@ class FileFeed:
 
     def whole(self) -> frames.Transaction:
         """Return everything that the files hold."""
-        with garbage.loading():
+        with collector.loading():
             encoded = tuple(table.encode_all(self._authority.contents()))
         return frames.Transaction(encoded, reset=True)
 

@@ -34,6 +34,14 @@ class Awaited:
         )
 
 
+def keys_of_failures(before: AgentState | None, now: AgentState | None) -> list[str]:
+    """Return whose members fail, or work, by an agent's word and did not before; sorted."""
+    told = [
+        frozenset(agent.failing) if agent is not None else frozenset() for agent in (before, now)
+    ]
+    return sorted({member.key.replace(".", "/", 1) for member in told[0] ^ told[1]})
+
+
 def _exception_key(key: str) -> str:
     """Return what agents call a Service: the name of its L4VirtualService."""
     return key.replace("/", ".", 1)

@@ -162,6 +162,7 @@ class Loop:
         self._snapshots.agents_changed()
         states = [parse_agent(obj, live=True) if obj else None for obj in (change.old, change.new)]
         self._add(self._awaited.moved_by(*states))
+        self._add(awaited.keys_of_failures(*states))
 
     # --- work -----------------------------------------------------------------------------------
 

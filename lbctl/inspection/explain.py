@@ -196,6 +196,9 @@ def _members(case: _Case, found: ObservedDecision, ready: readiness.Readiness) -
     lines = parties.endpoint_lines(case.view, found.virtual_service)
     up = len(readiness.members_of(case.view, found.virtual_service))
     text = f"{up} of {len(case.view.endpoints)} endpoints are usable"
+    failing = len(readiness.failures_of(case.view, found.virtual_service))
+    if failing:
+        text += f", {failing} of them {'fail their' if failing > 1 else 'fails its'} health monitor"
     if ready.dataplane in readiness.EMPTY:
         text = text if case.view.endpoints else "there are no endpoints"
         since = found.virtual_service.empty_since or _since_reason(case, ready.dataplane)

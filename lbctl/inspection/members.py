@@ -14,6 +14,7 @@ COLUMNS = (
     Column("PORTS"),
     Column("NODE"),
     Column("USABLE"),
+    Column("HEALTH"),
     Column("PROGRAMMED"),
     Column("READY", wide=True),
     Column("SERVING", wide=True),
@@ -33,10 +34,17 @@ def _rows(scene: Scene, view: View) -> tuple[Row, ...]:
     if decision is None:
         return ()
     found = parties.usability(view, decision.virtual_service)
-    return tuple(_row(scene, view, decision, end, usable) for end, usable in found.items())
+    health = parties.health(view, decision.virtual_service)
+    return tuple(
+        _row(scene, view, decision, end, (usable, health.get(end, "")))
+        for end, usable in found.items()
+    )
 
 
-def _row(scene: Scene, view: View, decision: ObservedDecision, end: Endpoint, usable: str) -> Row:
+def _row(
+    scene: Scene, view: View, decision: ObservedDecision, end: Endpoint, said: tuple[str, str]
+) -> Row:
+    usable, health = said
     service = decision.virtual_service.service
     ports = [
         f"{number}/{listener.protocol}"
@@ -52,13 +60,21 @@ def _row(scene: Scene, view: View, decision: ObservedDecision, end: Endpoint, us
         "node": end.node,
         "usable": usable.startswith(parties.YES),
         "reason": "" if usable.startswith(parties.YES) else usable,
+        "health": health,
         "programmed": programmed,
         "ready": end.ready,
         "serving": end.serving,
         "terminating": end.terminating,
     }
     flags = (str(flag).lower() for flag in (end.ready, end.serving, end.terminating))
-    text = (",".join(ports) or "<none>", end.node or "<none>", usable, programmed or "-", *flags)
+    text = (
+        ",".join(ports) or "<none>",
+        end.node or "<none>",
+        usable,
+        health or "-",
+        programmed or "-",
+        *flags,
+    )
     key = f"{service.namespace}/{service.name}"
     return Row(
         cells=(service.namespace, service.name, str(end.address), *text),

@@ -13,6 +13,7 @@ from lbctl.translate.serving_nodes import AgentState
 MOST = 20
 """Lines per stage; the rest is counted."""
 YES = "yes"
+FAILING = "Failing"
 
 
 def shortened(lines: Sequence[str]) -> tuple[str, ...]:
@@ -26,12 +27,29 @@ def usability(view: View, wanted: VirtualService) -> Mapping[Endpoint, str]:
     """Return for each endpoint `yes`, or why it gets no new connection."""
     members = frozenset(readiness.members_of(view, wanted))
     excluded = {agent.node for agent in view.agents if agent.excluded}
+    serving = {end.address for end in readiness.working(view, wanted) if end.ready}
+    failing = {end for end in readiness.failures_of(view, wanted) if end.address not in serving}
     return {
-        end: (f"{YES}, terminating" if end.terminating else YES)
+        end: FAILING
+        if end in failing
+        else (f"{YES}, terminating" if end.terminating else YES)
         if end in members
         else _why_not(end, wanted, excluded)
         for end in view.endpoints
     }
+
+
+def health(view: View, wanted: VirtualService) -> Mapping[Endpoint, str]:
+    """Return what its health monitor says of each member: `up`, or why it fails.
+
+    Nothing where nobody asks: there is no monitor, or no agent that lives.
+    """
+    if wanted.policy.monitor is None:
+        return {}
+    failures = readiness.failures_of(view, wanted)
+    live = {agent.node for agent in view.agents if agent.live}
+    members = readiness.members_of(view, wanted)
+    return {end: failures.get(end, "up") for end in members if end.node in live}
 
 
 def _why_not(endpoint: Endpoint, wanted: VirtualService, excluded: Set[str]) -> str:
@@ -47,10 +65,12 @@ def _why_not(endpoint: Endpoint, wanted: VirtualService, excluded: Set[str]) -> 
 
 
 def endpoint_lines(view: View, wanted: VirtualService) -> tuple[str, ...]:
-    """Return a line for each endpoint: address, node, whether it is usable."""
+    """Return a line for each endpoint: address, node, whether it is usable, why it fails."""
+    failures = readiness.failures_of(view, wanted)
     return shortened(
         [
             f"{end.address}{f' on {end.node}' if end.node else ''}: {_TOLD[why]}"
+            f"{f' ({failures[end]})' if end in failures else ''}"
             for end, why in usability(view, wanted).items()
         ]
     )
@@ -59,6 +79,7 @@ def endpoint_lines(view: View, wanted: VirtualService) -> tuple[str, ...]:
 _TOLD = {
     YES: "usable",
     f"{YES}, terminating": "usable: terminating, and no other is ready",
+    FAILING: "ready, but it fails its health monitor and others do not",
     "NotReady": "not ready",
     "Terminating": "terminating",
     "NoBackendPort": "ready, but without the port",

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from lbctl.model.monitors import Monitor, parse_monitor, render_monitor
 from lbctl.model.policy import Limits
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -75,6 +76,8 @@ class Policy:
     limits: Limits = field(default=Limits())
     drain_timeout_s: int | None = None
     """How long a terminating member keeps its connections; None: as long as it likes."""
+    monitor: Monitor | None = None
+    """Who asks members whether they work; None: Kubernetes' readiness alone says so."""
 
     @property
     def by_client(self) -> bool:
@@ -185,6 +188,8 @@ def _render_policy(policy: Policy) -> dict[str, Any]:
         rendered["limits"] = {key: value for key, value in limits.items() if value}
     if policy.drain_timeout_s is not None:
         rendered["drainTimeoutSeconds"] = policy.drain_timeout_s
+    if policy.monitor is not None:
+        rendered["monitor"] = render_monitor(policy.monitor)
     return rendered
 
 
@@ -266,6 +271,7 @@ def _parse_policy(policy: Mapping[str, Any]) -> Policy:
         enabled=policy.get("enabled", True),
         limits=_parse_limits(policy.get("limits", {})),
         drain_timeout_s=policy.get("drainTimeoutSeconds"),
+        monitor=parse_monitor(policy["monitor"]) if policy.get("monitor") else None,
     )
 
 

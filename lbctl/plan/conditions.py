@@ -134,9 +134,14 @@ def _hosts_of(decision: VirtualService) -> str:
 
 
 def _members(view: View, decision: ObservedDecision) -> tuple[int, int]:
-    """Return usable and all members; a dual-stack pod counts once, by its primary address."""
+    """Return members that are up, and all; a dual-stack pod counts once, by its primary address.
+
+    Up is who is usable and passes its health monitor on every port.
+    """
     family = view.service.families[0] if view.service else 4
-    up = [end for end in readiness.members_of(view, decision.virtual_service) if _of(end, family)]
+    failing = readiness.failures_of(view, decision.virtual_service)
+    members = readiness.members_of(view, decision.virtual_service)
+    up = [end for end in members if _of(end, family) and end not in failing]
     remaining = [end for end in view.endpoints if not end.terminating and _of(end, family)]
     still = [end for end in usable(view.endpoints) if end.terminating and _of(end, family)]
     return len(up), len(remaining) + len(still)

@@ -14,6 +14,7 @@ from lbctl.model.virtual_service import VirtualService
 from lbctl.plan import policies
 from lbctl.plan.view import ObservedDecision, View
 from lbctl.translate.endpoints import Endpoint, usable
+from lbctl.translate.failing import FailingMember, without_failing
 from lbctl.translate.service import ServiceFacts
 from lbctl.translate.serving_nodes import AgentState
 
@@ -86,6 +87,37 @@ def members_of(view: View, wanted: VirtualService) -> tuple[Endpoint, ...]:
         for endpoint in usable(view.endpoints, excluded)
         if any(endpoint.port_for(listener) is not None for listener in wanted.listeners)
     )
+
+
+def failures_of(view: View, wanted: VirtualService) -> dict[Endpoint, str]:
+    """Return the members that fail their health monitor on a port, and why; agents alone know.
+
+    The word of an agent that is gone counts no more: nobody asks its members.
+    """
+    told = {member.on(node): member.reason for node, member in _failing(view, wanted)}
+    found: dict[Endpoint, str] = {}
+    for member in members_of(view, wanted) if told else ():
+        for port in member.ports:
+            why = told.get((member.node, member.address, *port[1:]))
+            if why is not None:
+                found.setdefault(member, why)
+    return found
+
+
+def working(view: View, wanted: VirtualService) -> tuple[Endpoint, ...]:
+    """Return the endpoints of which those that nodes call failing count as not ready."""
+    failing = frozenset(member.on(node) for node, member in _failing(view, wanted))
+    return without_failing(view.endpoints, failing)
+
+
+def _failing(view: View, wanted: VirtualService) -> list[tuple[str, FailingMember]]:
+    return [
+        (agent.node, member)
+        for agent in view.agents
+        if agent.live
+        for member in agent.failing
+        if member.key == wanted.key
+    ]
 
 
 def withdrawn_everywhere(view: View, decision: ObservedDecision) -> bool:

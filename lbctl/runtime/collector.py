@@ -44,3 +44,14 @@ def leaving_out_survivors() -> Iterator[None]:
         yield
     finally:
         gc.callbacks.remove(freezer)
+
+
+@contextlib.contextmanager
+def loading() -> Iterator[None]:
+    """Collect nothing meanwhile, and leave out of later collections what there is at the end."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()

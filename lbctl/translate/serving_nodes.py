@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from lbctl.translate.failing import FailingMember, parse_failing
+
 
 @dataclass(frozen=True, slots=True)
 class AgentState:
@@ -23,6 +25,8 @@ class AgentState:
     """What moves its packets; empty: it has not said, or is a router."""
     excluded: str = ""
     """Why the node is to get no new connections while others can; empty: it may get them."""
+    failing: tuple[FailingMember, ...] = ()
+    """Members on the node that fail their health monitor."""
 
     def has(self, key: str, decision: int, slices: int) -> bool:
         """Tell whether a decision and the slices it stands on are programmed."""
@@ -44,4 +48,5 @@ def parse_agent(obj: Mapping[str, Any], *, live: bool) -> AgentState:
         },
         backend=spec.get("backend") or "",
         excluded=spec.get("excluded") or "",
+        failing=parse_failing(status),
     )

@@ -5,6 +5,8 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
+import monitor_builders
+from lbctl.model.policy import ALGORITHMS, Limits
 from lbctl.model.virtual_service import (
     Listener,
     NamePublication,
@@ -30,11 +32,17 @@ LISTENERS = st.builds(
 )
 POLICIES = st.builds(
     Policy,
-    st.sampled_from(["Cluster", "Local"]),
-    st.sampled_from(["None", "ClientIP"]),
-    st.integers(0, 86400),
-    st.lists(st.ip_addresses(v=4).map(lambda address: f"{address}/32"), max_size=2).map(tuple),
-    st.sampled_from(["maglev", "roundRobin"]),
+    external_traffic_policy=st.sampled_from(["Cluster", "Local"]),
+    session_affinity=st.sampled_from(["None", "ClientIP"]),
+    session_affinity_timeout_s=st.integers(0, 86400),
+    source_ranges=st.lists(
+        st.ip_addresses(v=4).map(lambda address: f"{address}/32"), max_size=2
+    ).map(tuple),
+    algorithm=st.sampled_from(ALGORITHMS),
+    enabled=st.booleans(),
+    limits=st.builds(Limits, st.integers(0, 9), st.integers(0, 9), st.integers(0, 9)),
+    drain_timeout_s=st.none() | st.integers(0, 86400),
+    monitor=st.none() | monitor_builders.MONITORS,
 )
 NAMES = st.builds(
     NamePublication,

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from lbctl.model.virtual_service import Address
 from lbctl.translate.endpoints import Endpoint
+from lbctl.translate.failing import FailingMember
 from lbctl_dataplane.rules.frontend import Claim, Place, preferences, usable_at
 
 
@@ -34,6 +35,8 @@ class ServingNode:
     """Virtual services that it could not program."""
     excluded: bool = False
     """It is to get no new connections while others can take them."""
+    failing: tuple[FailingMember, ...] = ()
+    """Its members that fail their health monitor."""
 
     def leg(self, version: int) -> LegAddress | None:
         """Return its leg of one IP version."""

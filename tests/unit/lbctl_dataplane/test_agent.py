@@ -15,9 +15,11 @@ from lbctl.kube.client import Client
 from lbctl.model import errors
 from lbctl.model.virtual_service import Phase, render_virtual_service
 from lbctl.settings import AgentSettings, Settings
+from lbctl.translate.failing import FailingMember, parse_failing
 from lbctl_dataplane.agent import Agent, Options, Pace
 from lbctl_dataplane.backends import memory
 from lbctl_dataplane.backends.port import Leg, Outcome
+from lbctl_dataplane.monitors.port import Verdict
 from lbctl_dataplane.node import NodeRole
 from lbctl_dataplane.rules.frontend import Frontend
 
@@ -45,19 +47,38 @@ class Switch(memory.MemoryBackend):
         return self.send(memory.Connection(build.ip("192.0.2.1"), client_port, VIP)) is not None
 
 
+class Monitors:
+    """Monitors that say what they are told."""
+
+    def __init__(self) -> None:
+        self.failing: tuple[FailingMember, ...] = ()
+        self.changed: Callable[[], None] = lambda: None
+
+    async def follow(self, changed: Callable[[], None]) -> None:
+        self.changed = changed
+
+    def judge(self, services: object, frontends: tuple[Frontend, ...]) -> Verdict:
+        return Verdict(frontends, self.failing)
+
+    def say(self, *failing: FailingMember) -> None:
+        self.failing = failing
+        self.changed()
+
+
 class Stage:
     """One API server with an agent of one node."""
 
     def __init__(self, fake: api_server.ApiServer, api: Client, folder: Path) -> None:
         self.fake, self.api, self.switch = fake, api, Switch()
         self.kuard = KUARD
+        self.monitors = Monitors()
         self._folder = folder
         self._version = ""
 
     @contextlib.asynccontextmanager
     async def agent(self) -> AsyncIterator[None]:
         settings = Settings(agent=AgentSettings(state_dir=str(self._folder)))
-        role = NodeRole(NODE, self.switch, "ovs")
+        role = NodeRole(NODE, self.switch, "ovs", monitors=self.monitors)
         task = asyncio.ensure_future(Agent(self.api, role, Options(NODE, settings, PACE)).run())
         try:
             yield
@@ -223,6 +244,29 @@ def test_a_switch_that_takes_nothing_is_reported_and_then_no_more(tmp_path: Path
             assert "br-int" in status["message"]
             stage.switch.broken = False
             await until(lambda: _not(failing(stage)))
+
+    play(tmp_path, scene)
+
+
+def test_what_monitors_say_is_reported_though_no_decision_changed(tmp_path: Path) -> None:
+    down = FailingMember(KUARD.key, build.ip("10.0.0.1"), "TCP", 8080, "TimedOut")
+
+    async def failing(stage: Stage) -> tuple[FailingMember, ...]:
+        return parse_failing(await stage.status())
+
+    async def told(stage: Stage, *expected: FailingMember) -> bool:
+        return await failing(stage) == expected
+
+    async def scene(stage: Stage) -> None:
+        async with stage.agent():
+            await serving(stage)
+            stage.monitors.say(down)
+            await until(lambda: told(stage, down))
+            written = len(stage.writes())
+            await asyncio.sleep(SETTLED_S)
+            assert len(stage.writes()) == written
+            stage.monitors.say()
+            await until(lambda: told(stage))
 
     play(tmp_path, scene)
 

@@ -71,9 +71,9 @@ class Router:
         obj["metadata"]["resourceVersion"] = str(version)
         self.role.stores[resource].apply("MODIFIED", obj)
 
-    def node(self, number: int, version: int, acknowledged: int, excluded: str = "") -> None:
+    def node(self, number: int, version: int, acknowledged: int, **told: Any) -> None:
         leg = (f"172.31.241.{4 * number + 2}", f"02:00:00:00:00:0{number}")
-        found = build.serving_node(f"node-{number}", [leg], acknowledged, acknowledged, excluded)
+        found = build.serving_node(f"node-{number}", [leg], acknowledged, acknowledged, **told)
         self._put(resources.SERVING_NODES, found, version)
 
     def program(self, view: View) -> Programmed:
@@ -127,6 +127,26 @@ def test_a_node_that_becomes_excluded_gets_no_share_and_gets_it_back(router: Rou
     assert router.program(view(*BOTH)).exceptions == ()
     assert router.legs() == ((2, 1),)
     router.node(1, 5, acknowledged=20)
+    router.program(view(*BOTH))
+    assert router.legs() == ((1, 2), (2, 1))
+
+
+def test_members_that_fail_count_for_nothing_unless_all_do(router: Router) -> None:
+    router.program(view(*BOTH))
+    for version, (first, second), legs in (
+        (4, (["10.0.0.1"], []), ((1, 1), (2, 1))),
+        (6, (["10.0.0.1", "10.0.0.2"], []), ((2, 1),)),
+        (8, (["10.0.0.1", "10.0.0.2"], ["10.0.0.3"]), ((1, 2), (2, 1))),
+        (10, ([], []), ((1, 2), (2, 1))),
+    ):
+        router.node(1, version, acknowledged=20, failing=first)
+        router.node(2, version + 1, acknowledged=20, failing=second)
+        assert router.program(view(*BOTH)).exceptions == ()
+        assert router.legs() == legs
+
+
+def test_a_node_does_not_speak_for_the_members_of_another(router: Router) -> None:
+    router.node(2, 4, acknowledged=20, failing=["10.0.0.1", "10.0.0.2"])
     router.program(view(*BOTH))
     assert router.legs() == ((1, 2), (2, 1))
 

@@ -8,9 +8,9 @@ import dataplane_builders as build
 from lbctl.model.virtual_service import Phase, Policy, VirtualService
 from lbctl.translate.endpoints import Endpoint
 from lbctl_dataplane import tracing
-from lbctl_dataplane.rules import trace
+from lbctl_dataplane.rules import tracer
 from lbctl_dataplane.rules.legs import Knowledge, LegAddress, ServingNode
-from lbctl_dataplane.rules.trace import Packet, Trace, Verdict
+from lbctl_dataplane.rules.tracer import Packet, Trace, Verdict
 
 CLIENT, CLIENT6 = build.ip("203.0.113.10"), build.ip("2001:db8:c::10")
 PLACE, PLACE6 = build.place(), build.place("2001:2::1")
@@ -42,10 +42,10 @@ def walked(
     known: Knowledge | None = None,
 ) -> Trace:
     chosen = services or (SERVICE,)
-    claim = trace.claim_at(chosen, packet.place)
+    claim = tracer.claim_at(chosen, packet.place)
     if claim is None:
-        return trace.nobody(packet, chosen)
-    return trace.trace(packet, claim, known or Knowledge(ends, {"one": 5, "two": 5}, 5), nodes)
+        return tracer.nobody(packet, chosen)
+    return tracer.trace(packet, claim, known or Knowledge(ends, {"one": 5, "two": 5}, 5), nodes)
 
 
 def test_a_flow_goes_to_the_nodes_by_members_and_there_to_one_of_them() -> None:

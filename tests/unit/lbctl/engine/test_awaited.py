@@ -1,12 +1,15 @@
 """Who is looked at again when an agent has come further."""
 
 import dataclasses
+import ipaddress
 from typing import Any
 
 import pytest
 
 import builders
-from lbctl.engine.awaited import Awaited
+from lbctl.engine.awaited import Awaited, keys_of_failures
+from lbctl.translate.failing import FailingMember
+from lbctl.translate.serving_nodes import AgentState
 
 AGENT = dataclasses.replace(builders.agent(), decisions=10, slices=100, exceptions={})
 
@@ -48,3 +51,14 @@ def test_all_are_looked_at_when_an_agent_comes_or_goes(
 def test_who_waits_no_more_is_left_alone(awaited: Awaited) -> None:
     awaited.leave("default/a")
     assert awaited.moved_by(AGENT, dataclasses.replace(AGENT, decisions=11)) == []
+
+
+def test_who_fails_otherwise_than_before_is_looked_at_again() -> None:
+    def told(*keys: str) -> AgentState:
+        at = ipaddress.ip_address("10.0.0.1")
+        failing = tuple(FailingMember(key, at, "TCP", 80, "Refused") for key in keys)
+        return dataclasses.replace(AGENT, failing=failing)
+
+    assert keys_of_failures(told("a.x", "a.y"), told("a.y", "b.z.w")) == ["a/x", "b/z.w"]
+    assert keys_of_failures(None, told("a.x")) == ["a/x"]
+    assert keys_of_failures(told("a.x"), None) == ["a/x"]

@@ -121,6 +121,35 @@ def test_each_member_says_why_it_is_not_used(tmp_path: Path) -> None:
     alone(tmp_path, body)
 
 
+def test_each_member_says_what_its_health_monitor_found(tmp_path: Path) -> None:
+    async def body(bed: Bed) -> None:
+        made = await bed.create()
+        await inspect_bed.endpoints(bed, {"ready": True}, {"ready": True}, {"ready": False})
+        await inspect_bed.decide(bed, made["metadata"]["uid"])
+        monitor = {"spec": {"policy": {"monitor": {"type": "tcp"}}}}
+        await bed.api.patch(resources.L4_VIRTUAL_SERVICES, "default.kuard", monitor)
+        await bed.agent("node-1")
+        member = {"key": "default.kuard", "protocol": "TCP", "port": 8080, "reason": "TimedOut"}
+        first, second = ({**member, "address": f"10.244.1.{n}"} for n in (1, 2))
+        await bed.acknowledge("node-1", failing=[first])
+        found = members.listing(await inspect_bed.scene(bed))
+        assert items(found, "usable", "reason", "health") == [
+            (False, "Failing", "TimedOut"),
+            (True, "", "up"),
+            (False, "NotReady", ""),
+        ]
+        told = await inspect_bed.explained(bed)
+        stage = inspect_bed.stage(told, "members")
+        assert stage.text == "2 of 3 endpoints are usable, 1 of them fails its health monitor"
+        assert "fails its health monitor" in stage.details[0]
+        assert "(TimedOut)" in stage.details[0]
+        await bed.acknowledge("node-1", failing=[first, second])
+        found = members.listing(await inspect_bed.scene(bed))
+        assert items(found, "usable", "health")[:2] == [(True, "TimedOut"), (True, "TimedOut")]
+
+    alone(tmp_path, body)
+
+
 def test_the_last_ones_of_a_service_are_used_while_they_terminate(tmp_path: Path) -> None:
     async def body(bed: Bed) -> None:
         made = await bed.create()

@@ -1,6 +1,7 @@
 """What users read in a Service's conditions and in `kubectl get lbvs`."""
 
 import dataclasses
+import ipaddress
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from lbctl.model.reasons import Condition, Reason, Refused
 from lbctl.model.virtual_service import Phase
 from lbctl.plan import conditions, readiness
 from lbctl.plan.view import View
+from lbctl.translate.failing import FailingMember
 
 READY = builders.endpoint_slice(builders.endpoint("10.244.1.1"), builders.endpoint("10.244.1.2"))
 SICK = builders.endpoint_slice(builders.endpoint("10.244.1.1", ready=False))
@@ -164,3 +166,31 @@ def test_a_change_that_is_being_acknowledged_is_no_news_to_who_is_up(before: str
     shown = dataclasses.replace(status(view), state=before)
     told = dataclasses.replace(view, decision=dataclasses.replace(view.decision, status=shown))
     assert status(told).state == now
+
+
+def failing(*numbers: int, live: bool = True, node: str = "node-1") -> View:
+    members = (
+        FailingMember(
+            "default.kuard", ipaddress.ip_address(f"10.244.1.{n}"), "TCP", 8080, "Refused"
+        )
+        for n in numbers
+    )
+    agent = builders.agent(node, live=live, failing=tuple(members))
+    return serving(slices=(READY,), agents=(agent,))
+
+
+@pytest.mark.parametrize(
+    ("view", "up"),
+    [
+        (failing(), 2),
+        (failing(1), 1),
+        (failing(1, 2), 0),
+        (failing(1, 9), 1),
+        (failing(1, live=False), 2),
+        (failing(1, node="node-2"), 2),
+    ],
+    ids=["none", "one", "all", "a stranger", "an agent that is gone", "another node"],
+)
+def test_members_that_fail_their_monitor_are_not_up(view: View, up: int) -> None:
+    found = status(view)
+    assert (found.members_up, found.members_total) == (up, 2)

@@ -95,3 +95,17 @@ def test_the_collector_is_left_as_it_was() -> None:
     with collector.leaving_out_survivors():
         assert len(gc.callbacks) == len(before) + 1
     assert gc.callbacks == before
+
+
+def test_nothing_is_searched_while_loading_and_what_was_loaded_never_is() -> None:
+    with collector.loading():
+        assert not gc.isenabled()
+        loaded: list[object] = [[]]
+    assert gc.isenabled()
+    assert all(one is not loaded for one in gc.get_objects())
+
+
+def test_a_load_that_fails_does_not_end_searching() -> None:
+    with pytest.raises(ValueError, match="broken"), collector.loading():
+        raise ValueError("broken")
+    assert gc.isenabled()

@@ -23,11 +23,23 @@ def test_versions_and_exceptions_are_read() -> None:
                 {"key": "default.kuard", "reason": "NoLeg", "message": "node-1"},
                 {"key": "default.nginx", "reason": "Full"},
             ],
+            "failing": [
+                {
+                    "key": "default.kuard",
+                    "address": "10.0.0.1",
+                    "protocol": "TCP",
+                    "port": 80,
+                    "reason": "TimedOut",
+                }
+            ],
         },
     }
     found = parse_agent(obj, live=True)
     assert (found.role, found.decisions, found.slices) == ("router", 12, 34)
     assert found.excluded == "label x"
+    assert [(member.key, str(member.address), member.reason) for member in found.failing] == [
+        ("default.kuard", "10.0.0.1", "TimedOut")
+    ]
     assert found.exceptions == {"default.kuard": "NoLeg: node-1", "default.nginx": "Full"}
 
 
