@@ -5,6 +5,8 @@ from collections.abc import Callable, Mapping
 from lbctl.kube.resources import Resource
 from lbctl.kube.store import Store
 from lbctl.settings import Settings
+from lbctl_dataplane.backends import choice
+from lbctl_dataplane.backends.choice import Choice
 from lbctl_dataplane.backends.port import Leg, NodeBackend
 from lbctl_dataplane.decisions import View
 from lbctl_dataplane.own_legs import OwnLegs
@@ -13,6 +15,7 @@ from lbctl_dataplane.rules import local
 from lbctl_dataplane.serving_node import Exemption
 
 NO_POD_PORT = "NoPodPort"
+_WAY = {choice.OVS: "no port of the switch for", choice.NFT: "no route of the node's own to"}
 
 
 class NodeRole:
@@ -21,9 +24,9 @@ class NodeRole:
     name = "node"
 
     def __init__(
-        self, node: str, backend: NodeBackend, backend_name: str, own: OwnLegs | None = None
+        self, node: str, backend: NodeBackend, chosen: Choice, own: OwnLegs | None = None
     ) -> None:
-        self.backend = backend_name
+        self.backend = chosen
         self._own = own
         self._frontends = local.LocalFrontends(node)
         self._programs = backend
@@ -44,7 +47,7 @@ class NodeRole:
         wanted = self._frontends.of(view.services, view.endpoints)
         outcome = await self._programs.program(wanted)
         exceptions = tuple(
-            Exemption(key, NO_POD_PORT, f"no port of the switch for {', '.join(map(str, missing))}")
+            Exemption(key, NO_POD_PORT, f"{_WAY[self.backend.name]} {', '.join(map(str, missing))}")
             for key, missing in sorted(outcome.missing.items())
         )
         complaint = self._own.complaint() if self._own is not None else ""

@@ -9,6 +9,7 @@ from typing import Protocol
 from lbctl.kube import client, resources, retry
 from lbctl.kube.objects import Json
 from lbctl.model import errors
+from lbctl_dataplane.backends.choice import Choice
 from lbctl_dataplane.backends.port import Leg
 
 log = logging.getLogger(__name__)
@@ -93,7 +94,7 @@ class Identity:
 
     node: str
     role: str
-    backend: str
+    backend: Choice
 
 
 class Place(Protocol):
@@ -207,8 +208,13 @@ class Reporter:
             {"family": f"IPv{leg.address.version}", "address": str(leg.address), "mac": leg.mac}
             for leg in addresses
         ]
-        spec = {"role": self._identity.role, "backend": self._identity.backend, "legs": legs}
-        return {**spec, "excluded": self._place.excluded()}
+        return {
+            "role": self._identity.role,
+            "backend": self._identity.backend.name,
+            "backendReason": self._identity.backend.reason,
+            "legs": legs,
+            "excluded": self._place.excluded(),
+        }
 
 
 def render(report: Report) -> Json:

@@ -57,7 +57,7 @@ class Stage:
     @contextlib.asynccontextmanager
     async def agent(self) -> AsyncIterator[None]:
         settings = Settings(agent=AgentSettings(state_dir=str(self._folder)))
-        role = NodeRole(NODE, self.switch, "ovs")
+        role = NodeRole(NODE, self.switch, build.CHOSEN)
         task = asyncio.ensure_future(Agent(self.api, role, Options(NODE, settings, PACE)).run())
         try:
             yield
