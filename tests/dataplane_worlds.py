@@ -12,7 +12,7 @@ from typing import Protocol
 import dataplane_bed
 import dataplane_builders as build
 from dataplane_bed import network_of
-from lbctl_dataplane.backends import ground, memory, ovs
+from lbctl_dataplane.backends import ground, memory, nft, ovs
 from lbctl_dataplane.backends.port import NodeBackend, Outcome
 from lbctl_dataplane.rules.frontend import Frontend, Member, Place
 from spaces import PREFIX
@@ -95,11 +95,16 @@ class SocketTalk:
             self._connection.close()
 
 
-class OvsWorld:
+class PacketWorld:
+    """A bed with one of the backends that move real packets."""
+
     def __init__(self, bed: dataplane_bed.Bed) -> None:
         self.bed = bed
         self.legs = tuple(map(build.ip, dataplane_bed.LEGS))
-        self.names = ground.Names("br-int", "svc0")
+
+    def backend(self) -> NodeBackend:
+        """Return a backend that has just started."""
+        raise NotImplementedError
 
     def address(self, pod: int, version: int) -> str:
         return self.bed.pod_addresses(pod)[version == 6]
@@ -109,7 +114,7 @@ class OvsWorld:
             return asyncio.run(self._program(frontends))
 
     async def _program(self, frontends: tuple[Frontend, ...]) -> Outcome:
-        backend: NodeBackend = ovs.OvsBackend(self.names, lambda: self.legs)
+        backend = self.backend()
         known = asyncio.Event()
         async with asyncio.timeout(10), asyncio.TaskGroup() as tasks:
             following = tasks.create_task(backend.follow(known.set))
@@ -125,6 +130,18 @@ class OvsWorld:
         with contextlib.suppress(OSError):
             return SocketTalk(self.bed.connect(str(place.vip), place.port, timeout_s=0.7))
         return SocketTalk(None)
+
+
+class OvsWorld(PacketWorld):
+    names = ground.Names("br-int", "svc0")
+
+    def backend(self) -> NodeBackend:
+        return ovs.OvsBackend(self.names, lambda: self.legs)
+
+
+class NftWorld(PacketWorld):
+    def backend(self) -> NodeBackend:
+        return nft.NftBackend("svc0", lambda: self.legs)
 
 
 def serve(
@@ -155,10 +172,12 @@ def names(made: list[Talk]) -> list[str]:
 
 
 @contextlib.contextmanager
-def bed_with_pods(name: str) -> Iterator[dataplane_bed.Bed]:
+def bed_with_pods(
+    name: str, kind: type[dataplane_bed.Bed] = dataplane_bed.Bed
+) -> Iterator[dataplane_bed.Bed]:
     """A node with pods, and the environment that leads to its switch."""
     folder = tempfile.TemporaryDirectory(prefix=PREFIX)
-    made = dataplane_bed.Bed(Path(folder.name), name)
+    made = kind(Path(folder.name), name)
     before = dict(os.environ)
     try:
         made.up()

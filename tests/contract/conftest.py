@@ -11,8 +11,9 @@ import api_builders
 import dataplane_bed
 import real_api as real_api_server
 import spaces
-from dataplane_worlds import OvsWorld
+from dataplane_worlds import OvsWorld, bed_with_pods
 from lbctl.kube import config
+from routed_bed import RoutedBed
 
 NUMBERS = itertools.count(1)
 
@@ -43,6 +44,13 @@ def ask(request: pytest.FixtureRequest) -> api_builders.Ask:
 def name() -> str:
     """A name that no other test of this session uses."""
     return f"thing-{next(NUMBERS)}"
+
+
+@pytest.fixture(scope="module")
+def routed_bed() -> Iterator[dataplane_bed.Bed]:
+    """A node whose pods are plain routes."""
+    with bed_with_pods("routed", RoutedBed) as made:
+        yield made
 
 
 @pytest.fixture

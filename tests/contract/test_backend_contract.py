@@ -1,4 +1,4 @@
-"""One contract for every node backend: the one in memory, and Open vSwitch with real packets."""
+"""One contract for every node backend: the one in memory, and those with real packets."""
 
 from collections.abc import Iterator
 
@@ -10,7 +10,9 @@ from dataplane_worlds import (
     V4,
     V6,
     MemoryWorld,
+    NftWorld,
     OvsWorld,
+    PacketWorld,
     World,
     bed_with_pods,
     names,
@@ -26,12 +28,22 @@ def bed() -> Iterator[dataplane_bed.Bed]:
         yield made
 
 
-@pytest.fixture(params=["memory", pytest.param("ovs", marks=pytest.mark.root)])
+WITH_PACKETS: dict[str, tuple[type[PacketWorld], str]] = {
+    "ovs": (OvsWorld, "bed"),
+    "nft": (NftWorld, "routed_bed"),
+}
+"""The other backends, each with the fixture of its bed."""
+
+
+@pytest.fixture(
+    params=["memory", *(pytest.param(name, marks=pytest.mark.root) for name in WITH_PACKETS)]
+)
 def world(request: pytest.FixtureRequest) -> Iterator[World]:
     if request.param == "memory":
         yield MemoryWorld()
         return
-    made = OvsWorld(request.getfixturevalue("bed"))
+    kind, bed_name = WITH_PACKETS[request.param]
+    made = kind(request.getfixturevalue(bed_name))
     yield made
     made.program()
 

@@ -1,19 +1,16 @@
 """Connections that a Linux router tracks: drop those whose VIP, leg or members are gone."""
 
-import contextlib
 import ipaddress
 import itertools
 import re
 from collections.abc import Iterable
 
-from lbctl.model import errors
 from lbctl.model.virtual_service import Address
-from lbctl_dataplane.backends import commands
+from lbctl_dataplane.backends import conntrack
 from lbctl_dataplane.rules import constants, flows, frontend
 
 FEW = 4
 """What is dropped without looking first whether it has connections at all."""
-_FAMILIES = {4: "ipv4", 6: "ipv6"}
 _SIDES = ("dst", "src")
 """Where a VIP stands in an entry: an answer that comes late makes one in which it is the source."""
 _MARKED = ("--mark", f"{constants.LEG_MARK:#x}/{constants.LEG_MARK_MASK:#x}")
@@ -29,14 +26,14 @@ async def drop_vips(vips: frozenset[Address]) -> None:
         vips &= ends(await _list(vips))
     for vip in sorted(vips, key=_order):
         for side in _SIDES:
-            await _drop(vip.version, f"--orig-{side}", str(vip))
+            await conntrack.drop(vip.version, f"--orig-{side}", str(vip))
 
 
 async def drop_legs(numbers: Iterable[int]) -> None:
     """Drop the connections by legs."""
     for number in sorted(numbers):
-        for version in _FAMILIES:
-            await _drop(version, "--mark", f"{constants.LEG_MARK + number:#x}")
+        for version in conntrack.FAMILIES:
+            await conntrack.drop(version, "--mark", f"{constants.LEG_MARK + number:#x}")
 
 
 async def forget_flows(forgotten: flows.Forgotten, vips: frozenset[Address]) -> int:
@@ -71,26 +68,13 @@ async def _drop_flows(entry: flows.Flows) -> bool:
             f"--orig-port-{side}": str(place.port),
         }
         words = itertools.chain.from_iterable(filters.items())
-        found |= await _drop(place.vip.version, *words)
+        found |= await conntrack.drop(place.vip.version, *words)
     return found
 
 
 async def _list(vips: Iterable[Address], *options: str) -> str:
     """Return the marked connections of the families that VIPs are of."""
-    versions = sorted({vip.version for vip in vips})
-    shown = [
-        await commands.run("conntrack", "-L", "-f", _FAMILIES[version], *_MARKED, *options)
-        for version in versions
-    ]
-    return "\n".join(shown)
-
-
-async def _drop(version: int, *filters: str) -> bool:
-    """Return whether there was something to drop: the command fails when there was nothing."""
-    with contextlib.suppress(errors.Unavailable):
-        await commands.run("conntrack", "-D", "-f", _FAMILIES[version], *filters)
-        return True
-    return False
+    return await conntrack.listing({vip.version for vip in vips}, *_MARKED, *options)
 
 
 def ends(listing: str) -> frozenset[Address]:

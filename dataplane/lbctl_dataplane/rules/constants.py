@@ -38,6 +38,18 @@ PRIORITY_REST = 0
 NFT_TABLE = "lbctl"
 """Name of our nftables tables: family `netdev` on nodes, `inet` on routers."""
 
+NODE_TABLE = "lbctl-node"
+"""Name of the nftables table (family `inet`) of nodes with backend nft: a machine may be a router
+as well, whose table has another name."""
+NODE_MARK = 0x00C7_0000
+"""Conntrack mark of connections that entered by a VIP where the kernel translates them."""
+NODE_MARK_MASK = 0x00FF_0000
+"""The other bits are other people's, a router's leg among them."""
+NODE_HOOK = -105
+"""Before kube-proxy's destination NAT (-100): of two such chains the first one wins (measured)."""
+NODE_GUARD_HOOK = -95
+"""After every destination NAT, before routing."""
+
 LEG_MARK = 0x1B00_0000
 """Packet and connection mark of leg n on a router: this plus n."""
 LEG_MARK_MASK = 0xFF00_0000

@@ -1,0 +1,161 @@
+"""The nftables backend: the node's kernel translates addresses; one transaction per change.
+
+A pass sends what it changes and nothing else: a transaction is all or nothing, so what was taken is
+there. Everything is read back when that chain of knowledge has a gap: at the start, after a
+failure, and in an audit now and then, since others may have changed our table. Tables of others
+are never looked at.
+"""
+
+import logging
+from collections.abc import Callable, Collection, Sequence
+from pathlib import Path
+
+from lbctl.model import errors
+from lbctl.model.virtual_service import Address
+from lbctl_dataplane.backends import audits, commands, conntrack
+from lbctl_dataplane.backends.node_facts import NodeFacts
+from lbctl_dataplane.backends.port import Leg, Outcome
+from lbctl_dataplane.rules import constants, nft_table, tracked
+from lbctl_dataplane.rules.frontend import Frontend
+from lbctl_dataplane.rules.nft_compiler import NftCompiler
+
+log = logging.getLogger(__name__)
+
+FEW = 4
+"""Ended connections up to which nobody looks first whether there are any."""
+LOADING_S = 60.0
+"""Longest time for one nft command: ten thousand Services take some seconds."""
+PROC_SYS_NET = Path("/proc/sys/net")
+_FORWARDING = {4: "ipv4/ip_forward", 6: "ipv6/conf/all/forwarding"}
+_MARKED = ("--mark", f"{constants.NODE_MARK:#x}/{constants.NODE_MARK_MASK:#x}")
+
+
+class NftBackend:
+    """Owns table `inet lbctl-node` and the connections with its mark."""
+
+    def __init__(self, service_interface: str, legs: Callable[[], tuple[Address, ...]]) -> None:
+        self._facts = NodeFacts(service_interface)
+        self._legs = legs
+        self._compiler = NftCompiler([service_interface])
+        self._audits = audits.Audits()
+        self._listing = ""
+        """What the last audit read, word for word; empty after a change."""
+        self._swept = False
+        self._ended: frozenset[tracked.Tracked] = frozenset()
+        """Connections that are to be dropped."""
+
+    async def follow(self, changed: Callable[[], None]) -> None:
+        """Follow the kernel's routes: a pod's is known as soon as it is there."""
+        await self._facts.follow(changed)
+
+    def legs(self) -> tuple[Leg, ...] | None:
+        """Return the legs' addresses with the service interface's MAC."""
+        known = self._facts.last
+        if known is None:
+            return None
+        try:
+            return tuple(Leg(address, known.service_mac) for address in self._legs())
+        except errors.Unavailable:
+            return None
+
+    async def program(self, frontends: Sequence[Frontend]) -> Outcome:
+        """Make the kernel forward for these frontends; see `NodeBackend.program`."""
+        routes = (await self._facts.now()).routes
+        self._ended |= self._compiler.update(frontends, routes)
+        try:
+            changed = await self._make_it_so(frontends)
+        except BaseException:
+            self._distrust()
+            raise
+        return Outcome(changed, self._compiler.missing)
+
+    def _distrust(self) -> None:
+        self._swept, self._listing = False, ""
+        self._audits.distrust()
+
+    async def _make_it_so(self, frontends: Sequence[Frontend]) -> int:
+        auditing = self._audits.due()
+        if auditing:
+            _check_forwarding({frontend.place.vip.version for frontend in frontends})
+            with self._audits.running():
+                await self._read_back()
+        text, changed = self._compiler.transaction()
+        if text:
+            self._listing = ""
+            await commands.run("nft", "-f", "-", stdin=text, timeout_s=LOADING_S)
+            self._compiler.took()
+            if auditing:
+                await self._verify()
+        await self._forget()
+        return changed
+
+    async def _verify(self) -> None:
+        """Read back a table that differed from what it was known to hold."""
+        await self._read_back()
+        text, changed = self._compiler.transaction()
+        if text:
+            raise errors.Unavailable(
+                f"table {nft_table.TABLE} differs in {changed} places after a transaction that "
+                f"the kernel took; the first: {text.partition(chr(10))[0][:200]}"
+            )
+
+    async def _read_back(self) -> None:
+        """Take what the kernel holds; the same words as last time cost no parsing."""
+        listing = await _listing()
+        if not listing or listing != self._listing:
+            self._compiler.read_back(listing)
+            self._listing = listing
+
+    async def _forget(self) -> None:
+        """Drop the connections whose member or place is gone.
+
+        A client that goes on sending then starts anew: another pod answers it with a reset at
+        once. At the start also those are dropped that ended while nobody looked.
+        """
+        ended = self._ended
+        if not self._swept:
+            ended = tracked.parse(await _connections({4, 6})) - self._compiler.allowed()
+        elif len(ended) > FEW:
+            ended &= tracked.parse(await _connections({entry.place.vip.version for entry in ended}))
+        for entry in sorted(ended, key=_order):
+            await _drop(entry)
+        self._ended, self._swept = frozenset(), True
+
+
+def _check_forwarding(versions: Collection[int]) -> None:
+    for version in versions:
+        path = PROC_SYS_NET / _FORWARDING[version]
+        if path.read_text().strip() == "0":
+            name = _FORWARDING[version].replace("/", ".")
+            raise errors.Unavailable(f"net.{name} is 0: packets to pods need it; set it to 1")
+
+
+async def _listing() -> str:
+    """Return our table as text, empty where there is none."""
+    tables = await commands.run("nft", "list", "tables", "inet")
+    if f"table {nft_table.TABLE}\n" not in tables:
+        return ""
+    words = ("nft", "--numeric-protocol", "list", "table", *nft_table.TABLE.split())
+    return await commands.run(*words, timeout_s=LOADING_S)
+
+
+async def _connections(versions: Collection[int]) -> str:
+    return await conntrack.listing(versions, *_MARKED)
+
+
+async def _drop(entry: tracked.Tracked) -> None:
+    place, member = entry.place, entry.member
+    filters = {
+        "-p": place.protocol.lower(),
+        "--orig-dst": str(place.vip),
+        "--orig-port-dst": str(place.port),
+        "--reply-src": str(member.address),
+        "--reply-port-src": str(member.port),
+    }
+    words = [word for pair in filters.items() for word in pair]
+    await conntrack.drop(place.vip.version, *words, *_MARKED)
+
+
+def _order(entry: tracked.Tracked) -> tuple[int, int, str, int, int]:
+    place, member = entry.place, entry.member
+    return (place.vip.version, int(place.vip), place.protocol, place.port, int(member.address))

@@ -1,0 +1,126 @@
+"""What a node's kernel knows of pods and the service interface, read when it changes."""
+
+import asyncio
+import contextlib
+import errno
+import json
+import socket
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from lbctl.model import errors
+from lbctl_dataplane.backends import commands
+from lbctl_dataplane.rules import pod_routes
+from lbctl_dataplane.rules.pod_routes import PodRoutes
+
+_GROUPS = 0x1 | 0x40 | 0x400
+"""RTMGRP_LINK, RTMGRP_IPV4_ROUTE and RTMGRP_IPV6_ROUTE (linux/rtnetlink.h)."""
+_LARGE = 1 << 16
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """Facts of one moment."""
+
+    routes: PodRoutes
+    service_mac: str
+
+
+class NodeFacts:
+    """The facts of a node whose VIP traffic enters by one interface."""
+
+    def __init__(self, service_interface: str) -> None:
+        self._interface = service_interface
+        self._last: Facts | None = None
+        self._texts: tuple[str, ...] = ()
+        self._stale = True
+
+    @property
+    def last(self) -> Facts | None:
+        """Return what was read last, None before that."""
+        return self._last
+
+    async def follow(self, changed: Callable[[], None]) -> None:
+        """Follow routes and interfaces for ever; call `changed` at first and at each change."""
+
+        def look() -> None:
+            if _drained(notes):
+                self._stale = True
+                changed()
+
+        with _notes() as notes:
+            loop = asyncio.get_running_loop()
+            loop.add_reader(notes, look)
+            try:
+                self._stale = True
+                changed()
+                await loop.create_future()
+            finally:
+                loop.remove_reader(notes)
+
+    async def now(self) -> Facts:
+        """Return the facts; the same object while nothing changed.
+
+        Raises Unavailable, with the cure, while there is no such interface.
+        """
+        known = self._last
+        if known is None or self._stale:
+            self._stale = False
+            try:
+                known = self._last = self._taken(await self._read(), known)
+            except BaseException:
+                self._stale = True
+                raise
+        return known
+
+    async def _read(self) -> tuple[str, ...]:
+        return tuple(
+            await asyncio.gather(
+                self._link(),
+                commands.run("ip", "-j", "-4", "route", "show"),
+                commands.run("ip", "-j", "-6", "route", "show"),
+            )
+        )
+
+    async def _link(self) -> str:
+        try:
+            return await commands.run("ip", "-j", "link", "show", "dev", self._interface)
+        except errors.Unavailable as error:
+            raise errors.Unavailable(
+                f"no interface {self._interface} (setting agent.serviceInterface): name the one "
+                f"by which the fabric reaches this node ({error})"
+            ) from error
+
+    def _taken(self, texts: tuple[str, ...], known: Facts | None) -> Facts:
+        if known is not None and texts == self._texts:
+            return known
+        link, four, six = texts
+        routes = pod_routes.parse({4: four, 6: six}, [self._interface])
+        if known is not None and routes == known.routes:
+            routes = known.routes  # the same object while nothing changed: comparing is free
+        self._texts = texts
+        return Facts(routes, str(json.loads(link)[0].get("address", "")))
+
+
+@contextlib.contextmanager
+def _notes() -> Iterator[socket.socket]:
+    """Hold a socket by which the kernel tells of changes of routes and interfaces."""
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE) as notes:
+        notes.setblocking(False)
+        notes.bind((0, _GROUPS))
+        yield notes
+
+
+def _drained(notes: socket.socket) -> bool:
+    """Read all that waits, whatever it says; return whether there was something."""
+    found = False
+    while True:
+        try:
+            notes.recv(_LARGE)
+        except BlockingIOError:
+            return found
+        except OSError as error:
+            # More than the socket holds means changes as well; what is lost is read anyhow.
+            if error.errno != errno.ENOBUFS:
+                raise
+        found = True

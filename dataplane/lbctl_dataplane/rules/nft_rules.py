@@ -1,0 +1,59 @@
+"""What the nftables table of a node holds for its frontends. Pure.
+
+The README of this folder draws the chains and says why each is there.
+"""
+
+import functools
+from collections.abc import Collection, Iterator, Sequence
+
+from lbctl.model.virtual_service import Address
+from lbctl_dataplane.rules import maglev
+from lbctl_dataplane.rules.frontend import Frontend, Member
+from lbctl_dataplane.rules.nft_table import PROTOCOLS, Element, Elements, Ends
+
+
+def frame(devices: Sequence[str]) -> Elements:
+    """Return what is there without any VIP: VIP traffic enters by `devices`."""
+    return {Element("fabric", device): () for device in devices}
+
+
+def elements(frontend: Frontend, here: Collection[Address]) -> Elements:
+    """Return what one frontend needs; the VIP itself others may need as well.
+
+    `here` are the addresses that this node has a way to. Without a member among them the place is
+    known and leads nowhere: who connects is refused.
+    """
+    place = frontend.place
+    version = place.vip.version
+    key = f"{place.vip} . {PROTOCOLS[place.protocol]} . {place.port}"
+    found: dict[Element, Ends] = {Element(f"vips{version}", str(place.vip)): ()}
+    members = tuple(member for member in frontend.members if member.address in here)
+    if members:
+        found[Element(f"ends{version}", key)] = ends(members)
+    if frontend.affinity:
+        found[Element(f"sticky{version}", key)] = ()
+    if not frontend.open_to_all:
+        found[Element(f"limited{version}", key)] = ()
+        for source in _sources(frontend):
+            found[Element(f"sources{version}", f"{key} . {source}")] = ()
+    return found
+
+
+@functools.lru_cache(maxsize=1024)
+def ends(members: tuple[Member, ...]) -> Ends:
+    """Return where the slots of a place lead to; places with equal members share the table."""
+    texts = {member: f"{member.address} . {member.port}" for member in members}
+    if len(members) == 1:
+        return tuple(texts.values())
+    return tuple(texts[member] for member in maglev.table(members))
+
+
+def _sources(frontend: Frontend) -> Iterator[str]:
+    """Yield who may connect, as nft writes networks."""
+    for text in frontend.source_ranges:
+        yield text.removesuffix("/32" if frontend.place.vip.version == 4 else "/128")
+
+
+def missing(frontend: Frontend, here: Collection[Address]) -> tuple[Address, ...]:
+    """Return the members that get connections and that this node has no way to."""
+    return tuple(member.address for member in frontend.members if member.address not in here)

@@ -1,0 +1,274 @@
+"""Our nftables table on a node, as values and text. Pure.
+
+Chains and rules are the same for ever and on every node: what is served stands in elements of sets
+and maps. A change is a few elements, whose cost does not grow with what else there is; a change of
+rules makes the kernel look at all chains that can be reached (measured, ADR 0009).
+
+A rule carries a digest of its own text as comment, and what the kernel holds is told by these
+digests: versions of `nft` print one and the same rule in different words.
+"""
+
+import hashlib
+import ipaddress
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from lbctl_dataplane.rules import constants, maglev
+
+TABLE = f"inet {constants.NODE_TABLE}"
+PROTOCOLS = {"TCP": 6, "UDP": 17, "SCTP": 132}
+"""By number: where a machine lacks /etc/protocols, names mean nothing to nft."""
+VERSIONS = (4, 6)
+
+Ends = tuple[str, ...]
+"""Where the slots of a place lead to, each `ADDRESS . PORT`: one, or as many as a Maglev table has.
+Empty for what is in a set and leads nowhere."""
+
+_BLOCK = re.compile(r"^\t(set|map|chain) (\S+) \{\n(.*?)^\t\}", re.MULTILINE | re.DOTALL)
+_ELEMENTS = re.compile(r"elements = \{(.*?)\}", re.DOTALL)
+_COMMENT = re.compile(r' comment "([^"]*)"')
+_BRACES = re.compile(r"\{[^}]*\}")
+_SLOT_MAP = re.compile(r"slots([46])x(\d+)")
+_ELEMENTS_A_LINE = 500
+_SEED = 0x1B
+_ICMP = {4: 1, 6: 58}
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Element:
+    """One thing that the table knows: a member of a set, or a place and where it leads to."""
+
+    home: str
+    """Name of the set; `ends4` and `ends6` stand for the maps that have room for the ends."""
+    key: str
+
+
+Elements = Mapping[Element, Ends]
+
+
+def _ip(version: int) -> str:
+    return "ip" if version == 4 else "ip6"
+
+
+def _homes() -> Iterator[tuple[str, str]]:
+    """Yield the sets and maps, and how each is made."""
+    yield "fabric", "set {} {{ type ifname; }}"
+    for version in VERSIONS:
+        address = f"ipv{version}_addr"
+        place = f"{address} . inet_proto . inet_service"
+        ip = _ip(version)
+        yield f"vips{version}", f"set {{}} {{{{ type {address}; }}}}"
+        yield f"limited{version}", f"set {{}} {{{{ type {place}; }}}}"
+        sources = f"type {place} . {address}; flags interval"
+        yield f"sources{version}", f"set {{}} {{{{ {sources}; }}}}"
+        yield f"sticky{version}", f"set {{}} {{{{ type {place}; }}}}"
+        yield f"single{version}", f"map {{}} {{{{ type {place} : {address} . inet_service; }}}}"
+        # `typeof jhash` makes nft 1.0.6 crash when it lists the map; `numgen` is a number as well.
+        slot = f"{ip} daddr . meta l4proto . th dport . numgen inc mod 2 : {ip} daddr . th dport"
+        for size in maglev.SIZES:
+            yield f"slots{version}x{size}", f"map {{}} {{{{ typeof {slot}; }}}}"
+
+
+def _chains() -> Iterator[tuple[str, str, tuple[str, ...]]]:
+    """Yield the chains with their hooks and rules; none leads to one that comes later."""
+    yield (
+        "refuse",
+        "",
+        (
+            f"meta l4proto {PROTOCOLS['TCP']} reject with tcp reset",
+            "reject with icmpx port-unreachable",
+        ),
+    )
+    for version in VERSIONS:
+        yield f"sticky{version}", "", (*_by_slot(version, ""), "goto refuse")
+        yield f"vip{version}", "", tuple(_vip(version))
+    entry = f"type nat hook prerouting priority {constants.NODE_HOOK}"
+    yield "entry", entry, tuple(_to_vips("goto vip{}"))
+    guard = f"type filter hook prerouting priority {constants.NODE_GUARD_HOOK}"
+    # What was not translated has no connection: it must not be routed on, back to the fabric.
+    yield "guard", guard, tuple(_to_vips("drop"))
+
+
+def _to_vips(verdict: str) -> Iterator[str]:
+    for version in VERSIONS:
+        match = f"iifname @fabric {_ip(version)} daddr @vips{version}"
+        yield f"{match} {verdict.format(version)}"
+
+
+def _vip(version: int) -> Iterator[str]:
+    others = 0xFFFF_FFFF ^ constants.NODE_MARK_MASK
+    ip, place = _ip(version), _place(version)
+    yield f"ct mark set ct mark and {others:#x} or {constants.NODE_MARK:#x}"
+    yield f"meta l4proto {_ICMP[version]} drop"
+    yield f"{place} @limited{version} {place} . {ip} saddr != @sources{version} drop"
+    yield f"{_dnat(version)} {place} map @single{version}"
+    yield f"{place} @sticky{version} goto sticky{version}"
+    yield from _by_slot(version, " . th sport")
+    yield "goto refuse"
+
+
+def _by_slot(version: int, port: str) -> Iterator[str]:
+    for size in maglev.SIZES:
+        slot = f"jhash {_ip(version)} saddr{port} mod {size} seed {_SEED:#x}"
+        yield f"{_dnat(version)} {_place(version)} . {slot} map @slots{version}x{size}"
+
+
+def _place(version: int) -> str:
+    return f"{_ip(version)} daddr . meta l4proto . th dport"
+
+
+def _dnat(version: int) -> str:
+    protocols = ", ".join(map(str, PROTOCOLS.values()))
+    return f"meta l4proto {{ {protocols} }} dnat {_ip(version)} to"
+
+
+HOMES = dict(_homes())
+CHAINS = {name: (hook, rules) for name, hook, rules in _chains()}
+
+
+def _digest(text: str) -> str:
+    return hashlib.blake2s(text.encode(), digest_size=8).hexdigest()
+
+
+MARKS = {name: tuple(map(_digest, rules)) for name, (_, rules) in CHAINS.items()}
+"""Digests of the rules of each chain, in their order."""
+
+
+def new() -> str:
+    """Return the lines that replace whatever table of ours there is by an empty one.
+
+    Connections live in conntrack: none notices.
+    """
+    # Adding first makes the deletion work whether or not there is a table.
+    lines = [f"add table {TABLE}", f"delete table {TABLE}", f"add table {TABLE}"]
+    lines += ["add " + form.format(f"{TABLE} {name}") for name, form in HOMES.items()]
+    for name, (hook, rules) in CHAINS.items():
+        lines.append(f"add chain {TABLE} {name}{f' {{ {hook}; }}' if hook else ''}")
+        lines += [f'add rule {TABLE} {name} {rule} comment "{_digest(rule)}"' for rule in rules]
+    return "\n".join(lines) + "\n"
+
+
+def render(desired: Elements, observed: Elements) -> str:
+    """Return the lines that turn some elements into others; both are what differs, by key."""
+    leaving, coming = _Batch("delete"), _Batch("add")
+    for element in sorted(desired.keys() | observed.keys()):
+        before, after = observed.get(element), desired.get(element)
+        was, now = _contents(element, before), _contents(element, after)
+        for entry, value in was.items():
+            if now.get(entry) != value:
+                leaving.take(entry.home, entry.key)
+        for entry, value in now.items():
+            if was.get(entry) != value:
+                coming.take(entry.home, f"{entry.key} : {value}" if value else entry.key)
+    return "".join(f"{line}\n" for line in (*leaving.lines(), *coming.lines()))
+
+
+def _contents(element: Element, ends: Ends | None) -> dict[Element, str]:
+    """Return the elements of the kernel's sets and maps that say the same; empty for None."""
+    if ends is None:
+        return {}
+    if not element.home.startswith("ends"):
+        return {element: ""}
+    version = element.home[-1]
+    if len(ends) == 1:
+        return {Element(f"single{version}", element.key): ends[0]}
+    home = f"slots{version}x{len(ends)}"
+    # A slot without an end is one that somebody took away.
+    return {Element(home, f"{element.key} . {slot}"): end for slot, end in enumerate(ends) if end}
+
+
+class _Batch:
+    """Elements that one verb is for, by their set or map."""
+
+    def __init__(self, verb: str) -> None:
+        self._verb = verb
+        self._texts: dict[str, list[str]] = {}
+
+    def take(self, home: str, text: str) -> None:
+        self._texts.setdefault(home, []).append(text)
+
+    def lines(self) -> Iterator[str]:
+        for home, texts in self._texts.items():
+            for start in range(0, len(texts), _ELEMENTS_A_LINE):
+                listed = ", ".join(texts[start : start + _ELEMENTS_A_LINE])
+                yield f"{self._verb} element {TABLE} {home} {{ {listed} }}"
+
+
+def parse(listing: str) -> dict[Element, Ends] | None:
+    """Return the elements out of `nft --numeric-protocol list table`.
+
+    None where the table is not as we make it, so that it has to be replaced: sets, maps, chains or
+    rules are others, or a place leads to two sets of members.
+    """
+    marks: dict[str, tuple[str, ...]] = {}
+    texts: dict[str, str] = {}
+    for kind, name, body in _BLOCK.findall(listing):
+        if kind == "chain":
+            marks[name] = tuple(_marks(_BRACES.sub("", body).splitlines()))
+        else:
+            found = _ELEMENTS.search(body)
+            texts[name] = found.group(1) if found else ""
+    if marks != MARKS or texts.keys() != HOMES.keys():
+        return None
+    try:
+        return _merged(_parse_home(home, text) for home, text in texts.items() if text)
+    except (IndexError, ValueError):  # a slot or address that we never write
+        return None
+
+
+def _marks(lines: Iterable[str]) -> Iterator[str]:
+    for line in lines:
+        rule = line.strip()
+        if rule and not rule.startswith("type "):
+            found = _COMMENT.search(rule)
+            yield found.group(1) if found else ""
+
+
+def _merged(parts: Iterable[dict[Element, Ends]]) -> dict[Element, Ends] | None:
+    merged: dict[Element, Ends] = {}
+    for part in parts:
+        if merged.keys() & part.keys():
+            return None
+        merged.update(part)
+    return merged
+
+
+def _parse_home(home: str, text: str) -> dict[Element, Ends]:
+    pairs = ((key.strip().strip('"'), end) for key, _, end in _split(text))
+    slots = _SLOT_MAP.fullmatch(home)
+    if slots:
+        return _parse_slots(pairs, int(slots[1]), int(slots[2]))
+    if home.startswith("single"):
+        version = int(home[-1])
+        return {_element(f"ends{version}", key): (_canonical(end),) for key, end in pairs}
+    return {_element(home, key): () for key, _ in pairs}
+
+
+def _split(text: str) -> Iterator[tuple[str, str, str]]:
+    return (entry.partition(" : ") for entry in text.split(","))
+
+
+def _parse_slots(pairs: Iterable[tuple[str, str]], version: int, size: int) -> dict[Element, Ends]:
+    ends: dict[str, list[str]] = {}
+    for key, end in pairs:
+        place, _, slot = key.rpartition(" . ")
+        ends.setdefault(place, [""] * size)[int(slot)] = _canonical(end)
+    return {_element(f"ends{version}", place): tuple(found) for place, found in ends.items()}
+
+
+def _element(home: str, key: str) -> Element:
+    return Element(home, key if home == "fabric" else _canonical(key))
+
+
+def _canonical(text: str) -> str:
+    """Return addresses as Python writes them: nft writes some IPv6 ones with dots."""
+    if "::" not in text or text.count(".") == text.count(" . "):
+        return text.strip()
+    words = text.strip().split(" . ")
+    return " . ".join(_address(word) if ":" in word else word for word in words)
+
+
+def _address(text: str) -> str:
+    address, slash, length = text.partition("/")
+    return f"{ipaddress.ip_address(address)}{slash}{length}"
