@@ -116,7 +116,7 @@ class PacketWorld:
     async def _program(self, frontends: tuple[Frontend, ...]) -> Outcome:
         backend = self.backend()
         known = asyncio.Event()
-        async with asyncio.timeout(10), asyncio.TaskGroup() as tasks:
+        async with asyncio.timeout(60), asyncio.TaskGroup() as tasks:
             following = tasks.create_task(backend.follow(known.set))
             await known.wait()
             outcome = await backend.program(frontends)

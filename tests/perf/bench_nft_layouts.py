@@ -12,7 +12,7 @@ import os
 import statistics
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from lbctl_dataplane.rules import maglev
@@ -29,6 +29,10 @@ PLACES = "ip daddr . meta l4proto . th dport"
 TCP_PLACES = "ip daddr . meta l4proto . tcp dport"
 PLACE_TYPE = "ipv4_addr . inet_proto . inet_service"
 SHARED_SLOTS = 31
+HEAD = (
+    f"add table {T}\nadd map {T} places {{ type {PLACE_TYPE} : verdict; }}\n{HOOK}"
+    f"add rule {T} entry {PLACES} vmap @places\n"
+)
 
 
 @dataclass(frozen=True)
@@ -36,7 +40,8 @@ class Layout:
     """How Services become text for nft."""
 
     name: str
-    load: Callable[[Sequence[Frontend]], str]
+    load: Callable[[Sequence[Frontend]], Sequence[str]]
+    """Transactions."""
     change: Callable[[Sequence[Frontend], Frontend], str]
     """The first Service becomes another one."""
 
@@ -78,23 +83,13 @@ def slots(frontend: Frontend, first: int = 0) -> str:
     return ", ".join(f"{slot} : {member.address} . {member.port}" for slot, member in table)
 
 
-def with_map(frontends: Sequence[Frontend], target: str, before: str = "") -> Iterator[str]:
-    """Yield a table with a chain per Service and a map that leads to it."""
-    yield f"add table {T}\nadd map {T} places {{ type {PLACE_TYPE} : verdict; }}\n{HOOK}"
-    yield f"add rule {T} entry {PLACES} vmap @places\n{before}"
-    for number, frontend in enumerate(frontends):
-        yield f"add chain {T} c{number}\n"
-        yield target.format(number=number, size=maglev.size_for(frontend.members))
-        yield f"add element {T} places {{ {place(frontend)} : goto c{number} }}\n"
-
-
-def anonymous(frontends: Sequence[Frontend]) -> str:
+def anonymous(frontends: Sequence[Frontend]) -> Sequence[str]:
     """Return a chain per Service with an anonymous map."""
-    lines = list(with_map([], ""))
+    lines = [HEAD]
     for number, frontend in enumerate(frontends):
         lines.append(f"add chain {T} c{number}\n{_anonymous_rule(number, frontend)}")
         lines.append(f"add element {T} places {{ {place(frontend)} : goto c{number} }}\n")
-    return "".join(lines)
+    return ["".join(lines)]
 
 
 def _anonymous_rule(number: int, frontend: Frontend) -> str:
@@ -108,9 +103,9 @@ def anonymous_change(_: Sequence[Frontend], after: Frontend) -> str:
     return f"flush chain {T} c0\n{_anonymous_rule(0, after)}"
 
 
-def named(frontends: Sequence[Frontend]) -> str:
+def named(frontends: Sequence[Frontend]) -> Sequence[str]:
     """Return a chain and a named map per Service."""
-    lines = list(with_map([], ""))
+    lines = [HEAD]
     for number, frontend in enumerate(frontends):
         size = maglev.size_for(frontend.members)
         lines.append(
@@ -119,7 +114,7 @@ def named(frontends: Sequence[Frontend]) -> str:
             f"add rule {T} c{number} dnat ip to jhash ip saddr . tcp sport mod {size} seed 27 "
             f"map @m{number}\nadd element {T} places {{ {place(frontend)} : goto c{number} }}\n"
         )
-    return "".join(lines)
+    return ["".join(lines)]
 
 
 def named_change(_: Sequence[Frontend], after: Frontend) -> str:
@@ -127,7 +122,7 @@ def named_change(_: Sequence[Frontend], after: Frontend) -> str:
     return f"flush map {T} m0\nadd element {T} m0 {{ {slots(after)} }}\n"
 
 
-def shared(frontends: Sequence[Frontend]) -> str:
+def shared(frontends: Sequence[Frontend]) -> Sequence[str]:
     """Return one map for everything, with the same number of slots for each Service."""
     lines = [
         f"add table {T}\nadd map {T} slots {{ type {PLACE_TYPE} . mark : ipv4_addr . inet_service; "
@@ -135,7 +130,7 @@ def shared(frontends: Sequence[Frontend]) -> str:
         f"seed 27\nadd rule {T} entry dnat ip to {TCP_PLACES} . meta mark map @slots\n"
     ]
     lines += [f"add element {T} slots {{ {_shared_slots(entry)} }}\n" for entry in frontends]
-    return "".join(lines)
+    return ["".join(lines)]
 
 
 def _shared_slots(frontend: Frontend) -> str:
@@ -154,9 +149,9 @@ def shared_change(frontends: Sequence[Frontend], after: Frontend) -> str:
     return f"{gone}add element {T} slots {{ {_shared_slots(after)} }}\n"
 
 
-def proxy(frontends: Sequence[Frontend]) -> str:
+def proxy(frontends: Sequence[Frontend]) -> Sequence[str]:
     """Return a chain per Service and per endpoint, as kube-proxy's nftables mode lays them out."""
-    lines = list(with_map([], ""))
+    lines = [HEAD]
     for number, frontend in enumerate(frontends):
         lines.append(f"add chain {T} c{number}\n")
         for turn, member in enumerate(frontend.members):
@@ -166,7 +161,7 @@ def proxy(frontends: Sequence[Frontend]) -> str:
             )
         lines.append(_proxy_rule(number, range(MEMBERS)))
         lines.append(f"add element {T} places {{ {place(frontend)} : goto c{number} }}\n")
-    return "".join(lines)
+    return ["".join(lines)]
 
 
 def _proxy_rule(number: int, turns: Sequence[int]) -> str:
@@ -180,11 +175,11 @@ def proxy_change(_: Sequence[Frontend], __: Frontend) -> str:
     return f"flush chain {T} c0\n{rule}flush chain {T} e0-0\ndelete chain {T} e0-0\n"
 
 
-def ours(frontends: Sequence[Frontend]) -> str:
+def ours(frontends: Sequence[Frontend]) -> Sequence[str]:
     """Return what the agent loads."""
     compiler = NftCompiler(["svc0"])
     compiler.update(frontends, OPEN)
-    return compiler.transaction()[0]
+    return compiler.transactions()[0]
 
 
 def ours_change(frontends: Sequence[Frontend], after: Frontend) -> str:
@@ -193,7 +188,7 @@ def ours_change(frontends: Sequence[Frontend], after: Frontend) -> str:
     compiler.update(frontends, OPEN)
     compiler.took()
     compiler.update([after, *frontends[1:]], OPEN)
-    return compiler.transaction()[0]
+    return compiler.transactions()[0][0]
 
 
 LAYOUTS = (
@@ -232,7 +227,8 @@ def measure(layout: Layout, count: int) -> tuple[Cost, Cost, Cost]:
     assert holder.stdout is not None
     holder.stdout.readline()
     try:
-        load = cost(holder.pid, "-f", "-", text=layout.load(services))
+        parts = [cost(holder.pid, "-f", "-", text=text) for text in layout.load(services)]
+        load = Cost(sum(part.cpu_s for part in parts), max(part.rss_mb for part in parts))
         one = cost(holder.pid, "-f", "-", text=change)
         return load, one, cost(holder.pid, "list", "ruleset")
     finally:

@@ -79,10 +79,11 @@ class NftBackend:
             _check_forwarding({frontend.place.vip.version for frontend in frontends})
             with self._audits.running():
                 await self._read_back()
-        text, changed = self._compiler.transaction()
-        if text:
+        texts, changed = self._compiler.transactions()
+        if texts:
             self._listing = ""
-            await commands.run("nft", "-f", "-", stdin=text, timeout_s=LOADING_S)
+            for text in texts:
+                await commands.run("nft", "-f", "-", stdin=text, timeout_s=LOADING_S)
             self._compiler.took()
             if auditing:
                 await self._verify()
@@ -92,11 +93,11 @@ class NftBackend:
     async def _verify(self) -> None:
         """Read back a table that differed from what it was known to hold."""
         await self._read_back()
-        text, changed = self._compiler.transaction()
-        if text:
+        texts, changed = self._compiler.transactions()
+        if texts:
             raise errors.Unavailable(
                 f"table {nft_table.TABLE} differs in {changed} places after a transaction that "
-                f"the kernel took; the first: {text.partition(chr(10))[0][:200]}"
+                f"the kernel took; the first: {texts[0].partition(chr(10))[0][:200]}"
             )
 
     async def _read_back(self) -> None:

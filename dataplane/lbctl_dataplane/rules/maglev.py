@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from lbctl_dataplane.rules.frontend import Member
 
 SLOTS_PER_MEMBER = 10
-SIZES = (23, 47, 97, 197, 397, 797, 1597, 2039)
+SIZES = (23, 41, 83, 167, 331, 661, 1327, 2039)
 """Primes that about double: few changes of members change the size, which moves everything."""
 
 

@@ -67,20 +67,18 @@ class NftCompiler:
         self._whole = observed is not None
         self._elements.read_back(observed or {})
 
-    def transaction(self) -> tuple[str, int]:
-        """Return what makes the kernel hold what it should, and how many things that changes.
-
-        Empty text when there is nothing to change.
-        """
+    def transactions(self) -> tuple[tuple[str, ...], int]:
+        """Return what makes the kernel hold what it should, and how many things that changes."""
         desired, observed = self._elements.parts()
         changed = len(desired.keys() | observed.keys())
-        text = nft_table.render(desired, observed)
+        texts = tuple(nft_table.transactions(desired, observed))
         if self._whole:
-            return text, changed
-        return nft_table.new() + text, changed + len(nft_table.CHAINS)
+            return texts, changed
+        first, *rest = texts or ("",)
+        return (nft_table.new() + first, *rest), changed + len(nft_table.CHAINS)
 
     def took(self) -> None:
-        """Note that the kernel took the transaction."""
+        """Note that the kernel took them."""
         self._elements.took(self._elements.changes())
         self._whole = True
 

@@ -31,6 +31,8 @@ _COMMENT = re.compile(r' comment "([^"]*)"')
 _BRACES = re.compile(r"\{[^}]*\}")
 _SLOT_MAP = re.compile(r"slots([46])x(\d+)")
 _ELEMENTS_A_LINE = 500
+ROOM = 5_000
+"""Elements of one transaction, about: nft takes more than 2 kB of memory for each (measured)."""
 _SEED = 0x1B
 _ICMP = {4: 1, 6: 58}
 
@@ -149,8 +151,36 @@ def new() -> str:
     return "\n".join(lines) + "\n"
 
 
-def render(desired: Elements, observed: Elements) -> str:
-    """Return the lines that turn some elements into others; both are what differs, by key."""
+def transactions(desired: Elements, observed: Elements) -> Iterator[str]:
+    """Yield what turns some elements into others; both are what differs, by key.
+
+    One transaction, but for loads of more than `ROOM` elements; then a place changes in one, and a
+    VIP comes after its places and goes before them.
+    """
+    now: tuple[dict[Element, Ends], dict[Element, Ends]] = ({}, {})
+    size = 0
+    for element in sorted(desired.keys() | observed.keys(), key=lambda e: _order(e, desired)):
+        for part, ends in zip(now, (desired.get(element), observed.get(element)), strict=True):
+            if ends is not None:
+                part[element] = ends
+                size += max(len(ends), 1)
+        if size > ROOM:
+            yield _render(*now)
+            now, size = ({}, {}), 0
+    if size:
+        yield _render(*now)
+
+
+def _order(element: Element, desired: Elements) -> tuple[int, Element]:
+    coming = element in desired
+    if element.home.startswith("vips"):
+        return (5 if coming else 0), element
+    if element.home.startswith("ends"):
+        return (3 if coming else 1), element
+    return (2 if coming else 4), element
+
+
+def _render(desired: Elements, observed: Elements) -> str:
     leaving, coming = _Batch("delete"), _Batch("add")
     for element in sorted(desired.keys() | observed.keys()):
         before, after = observed.get(element), desired.get(element)

@@ -1,0 +1,98 @@
+"""Passes of the nft backend reach what one pass from scratch reaches, by valid transactions."""
+
+import hypothesis
+from hypothesis import strategies as st
+
+import dataplane_builders as build
+import nft_kernel
+from lbctl_dataplane.rules import nft_rules, nft_table
+from lbctl_dataplane.rules.frontend import Frontend, Place
+from lbctl_dataplane.rules.nft_compiler import NftCompiler
+from lbctl_dataplane.rules.nft_table import Elements
+from lbctl_dataplane.rules.pod_routes import PodRoutes
+
+PLACES = (
+    build.place(),
+    build.place(protocol="UDP"),
+    build.place(port=81),
+    build.place("198.18.0.2"),
+)
+PODS = tuple(f"10.0.0.{number}" for number in range(1, 6))
+RANGES = ("10.0.0.0/8", "192.0.2.7/32")
+
+members = st.frozensets(st.sampled_from(PODS)).map(lambda found: build.members(*found))
+limits = st.none() | st.frozensets(st.sampled_from(RANGES))
+
+
+@st.composite
+def frontends(draw: st.DrawFn, at: Place) -> Frontend:
+    limited = draw(limits)
+    return Frontend(
+        "default.kuard",
+        at,
+        draw(members),
+        draw(members),
+        source_ranges=tuple(sorted(limited or ())),
+        open_to_all=limited is None,
+        affinity=draw(st.booleans()),
+    )
+
+
+serving = st.tuples(*(st.none() | frontends(at) for at in PLACES)).map(
+    lambda found: [entry for entry in found if entry is not None]
+)
+routes = st.frozensets(st.sampled_from(PODS)).map(
+    lambda found: PodRoutes({(4, 32): {int(build.ip(pod)): True for pod in found}})
+)
+passes = st.lists(st.tuples(serving, routes), min_size=1, max_size=5)
+
+
+def wanted(serving: list[Frontend], ways: PodRoutes) -> Elements:
+    here = {build.ip(pod) for pod in PODS if ways.lead_to(build.ip(pod))}
+    merged = dict(nft_rules.frame(["svc0"]))
+    for entry in serving:
+        merged.update(nft_rules.elements(entry, here))
+    return merged
+
+
+def apply(kernel: nft_kernel.Kernel, compiler: NftCompiler) -> None:
+    for text in compiler.transactions()[0]:
+        kernel.apply(text)
+    compiler.took()
+
+
+@hypothesis.given(passes)
+def test_each_pass_reaches_what_is_wanted_and_then_rests(
+    steps: list[tuple[list[Frontend], PodRoutes]],
+) -> None:
+    kernel, compiler = nft_kernel.Kernel(), NftCompiler(["svc0"])
+    compiler.read_back(kernel.listing())
+    for step, ways in steps:
+        compiler.update(step, ways)
+        apply(kernel, compiler)
+        assert nft_table.parse(kernel.listing()) == wanted(step, ways)
+        assert compiler.transactions() == ((), 0)
+
+
+@hypothesis.given(passes)
+def test_a_restart_at_any_pass_goes_on_from_what_is_there(
+    steps: list[tuple[list[Frontend], PodRoutes]],
+) -> None:
+    kernel = nft_kernel.Kernel()
+    for step, ways in steps:
+        compiler = NftCompiler(["svc0"])
+        compiler.read_back(kernel.listing())
+        compiler.update(step, ways)
+        apply(kernel, compiler)
+        assert nft_table.parse(kernel.listing()) == wanted(step, ways)
+
+
+@hypothesis.given(passes)
+def test_what_may_have_connections_never_ends(
+    steps: list[tuple[list[Frontend], PodRoutes]],
+) -> None:
+    compiler = NftCompiler(["svc0"])
+    for step, ways in steps:
+        before = compiler.allowed()
+        ended = compiler.update(step, ways)
+        assert ended == before - compiler.allowed()

@@ -1,0 +1,120 @@
+"""The nftables table of a node: what it holds, and the transactions that change it."""
+
+import pytest
+
+import dataplane_builders as build
+import nft_kernel
+from lbctl_dataplane.rules import maglev, nft_rules, nft_table
+from lbctl_dataplane.rules.frontend import Frontend
+from lbctl_dataplane.rules.nft_compiler import NftCompiler
+from lbctl_dataplane.rules.nft_table import Element, Elements
+
+ONE = "10.0.0.1"
+HERE = {build.ip(text) for text in (ONE, "10.0.0.2", "fd00::1", "fd00::2")}
+KEY = "198.18.0.1 . 6 . 80"
+
+
+def elements(*addresses: str, vip: str = "198.18.0.1", **fields: object) -> Elements:
+    wanted = build.frontend(build.place(vip), *addresses, **fields)
+    return nft_rules.elements(wanted, HERE)
+
+
+def test_one_member_needs_no_table() -> None:
+    assert elements(ONE) == {
+        Element("vips4", "198.18.0.1"): (),
+        Element("ends4", KEY): (f"{ONE} . 8080",),
+    }
+
+
+def test_several_members_have_a_maglev_table() -> None:
+    ends = elements(ONE, "10.0.0.2")[Element("ends4", KEY)]
+    assert len(ends) == maglev.SIZES[0]
+    assert set(ends) == {f"{ONE} . 8080", "10.0.0.2 . 8080"}
+
+
+def test_lingering_and_unreachable_members_get_nobody_new() -> None:
+    found = elements("10.9.9.9", ONE, lingering=build.members("10.0.0.2"))
+    assert found[Element("ends4", KEY)] == (f"{ONE} . 8080",)
+
+
+def test_without_a_member_the_place_leads_nowhere_and_the_vip_is_still_ours() -> None:
+    assert elements(lingering=build.members(ONE)) == {Element("vips4", "198.18.0.1"): ()}
+
+
+def test_limits_are_elements_as_nft_writes_them() -> None:
+    ranges = ("10.0.0.0/8", "192.0.2.7/32")
+    found = elements(ONE, open_to_all=False, source_ranges=ranges)
+    assert {entry for entry in found if entry.home in ("limited4", "sources4")} == {
+        Element("limited4", KEY),
+        Element("sources4", f"{KEY} . 10.0.0.0/8"),
+        Element("sources4", f"{KEY} . 192.0.2.7"),
+    }
+
+
+def test_affinity_is_an_element_as_well() -> None:
+    found = elements("fd00::1", "fd00::2", vip="2001:2::1", affinity=True)
+    assert Element("sticky6", "2001:2::1 . 6 . 80") in found
+
+
+def test_equal_members_share_their_table() -> None:
+    first, second = (
+        nft_rules.elements(
+            Frontend("default.kuard", build.place(port=port), build.members(ONE, "10.0.0.2")), HERE
+        )[Element("ends4", f"198.18.0.1 . 6 . {port}")]
+        for port in (80, 81)
+    )
+    assert first is second
+
+
+def test_a_member_less_changes_its_slots_and_nothing_else() -> None:
+    three, two = (
+        {Element("ends4", KEY): nft_rules.ends(build.members(*addresses))}
+        for addresses in ((ONE, "10.0.0.2", "10.0.0.3", "10.0.0.4"), (ONE, "10.0.0.2", "10.0.0.3"))
+    )
+    (text,) = nft_table.transactions(two, three)
+    leaving, coming = text.splitlines()
+    assert leaving.startswith("delete element inet lbctl-node slots4x41 {")
+    assert leaving.count(",") == coming.count(",") < 20
+    assert "10.0.0.4" not in coming
+
+
+def test_a_large_load_comes_in_parts_and_its_vips_come_last() -> None:
+    ends = tuple("10.0.0.1 . 80" for _ in range(41))
+    places = {Element("ends4", f"198.18.0.{number} . 6 . 80"): ends for number in range(250)}
+    vips = {Element("vips4", f"198.18.0.{number}"): () for number in range(250)}
+    texts = list(nft_table.transactions({**places, **vips}, {}))
+    assert len(texts) == 3
+    assert [("vips4" in text) for text in texts] == [False, False, True]
+    back = list(nft_table.transactions({}, {**places, **vips}))
+    assert ("vips4" in back[0], "vips4" in back[-1]) == (True, False)
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (' comment "', ' comment "f'),
+        ("\tset vips4 {", "\tset vips5 {"),
+        ("\tchain refuse {", "\tchain other {\n\t\tdrop\n\t}\n\n\tchain refuse {"),
+        ("goto refuse comment", "drop\n\t\tgoto refuse comment"),
+    ],
+)
+def test_a_table_that_is_not_as_we_make_it_is_not_whole(before: str, after: str) -> None:
+    listing = nft_kernel.Kernel().apply(nft_table.new()).listing()
+    assert nft_table.parse(listing) == {}
+    assert nft_table.parse(listing.replace(before, after, 1)) is None
+
+
+def test_no_table_is_not_whole() -> None:
+    assert nft_table.parse("") is None
+
+
+def test_addresses_read_as_python_writes_them() -> None:
+    kernel = nft_kernel.Kernel().apply(nft_table.new())
+    kernel.homes["vips6"]["::ffff:192.0.2.1"] = ""
+    assert nft_table.parse(kernel.listing()) == {Element("vips6", "::ffff:c000:201"): ()}
+
+
+def test_what_the_compiler_did_not_read_it_replaces() -> None:
+    texts, changed = NftCompiler(["svc0"]).transactions()
+    assert texts[0].startswith("add table inet lbctl-node\ndelete table inet lbctl-node\n")
+    assert changed == len(nft_table.CHAINS) + 1
