@@ -290,12 +290,12 @@ class LeaseSettings(_Section):
 class AgentSettings(_Section):
     """The agent on one node or router. Needs a restart."""
 
-    backend: Literal["ovs"] = "ovs"
-    """What moves packets on nodes."""
+    backend: Literal["ovs", "nft", "auto"] = "ovs"
+    """What moves packets on nodes: `nft` where pods are plain routes; `auto`: by what is found."""
     bridge: str = "br-int"
     """The OVS bridge that pods are ports of."""
     service_interface: str = "svc0"
-    """The port towards the fabric; traffic to VIPs enters here."""
+    """The port or interface towards the fabric; traffic to VIPs enters here."""
     legs: tuple[str, ...] = ()
     """Addresses of the service interface, ≤ 1 per family; empty: the Node's `lbctl.io/legs`."""
     state_dir: str = "/var/lib/lbctl"

@@ -15,9 +15,11 @@ from lbctl.model.virtual_service import (
     render_virtual_service,
 )
 from lbctl.translate.failing import FailingMember, render_failing
+from lbctl_dataplane.backends.choice import Choice
 from lbctl_dataplane.rules.frontend import Frontend, Member, Place
 
 ip = ipaddress.ip_address
+CHOSEN = Choice("ovs", "setting agent.backend")
 
 
 def place(vip: str = "198.18.0.1", protocol: str = "TCP", port: int = 80) -> Place:

@@ -1,6 +1,7 @@
 """The `lbctl agent` and `lbctl trace` commands."""
 
 import asyncio
+import logging
 import sys
 from pathlib import Path
 
@@ -12,7 +13,10 @@ from lbctl.runtime import config_file, logs, options, program
 from lbctl.settings import Settings
 from lbctl_dataplane import agent as agents
 from lbctl_dataplane import metrics
+from lbctl_dataplane.backends.port import NodeBackend
 from lbctl_dataplane.roles import Role
+
+log = logging.getLogger(__name__)
 
 
 @click.command()
@@ -35,6 +39,7 @@ def agent(config: Path | None, kubeconfig: Path | None, node: str, role: str) ->
     except errors.LbctlError as error:
         raise click.ClickException(str(error)) from error
     logs.configure(settings.lbctl)
+    log.info("backend %s (%s)", made.backend.name, made.backend.reason)
     _wait_for_children_by_pidfd()
     run = agents.Options(node, settings, config=config)
     sys.exit(program.run(_run(made, run, kubeconfig, kept)))
@@ -88,16 +93,22 @@ async def _run(
 
 
 def _node(node: str, settings: Settings, tally: metrics.Probes) -> Role:
-    from lbctl_dataplane.backends import ground, ovs
+    from lbctl_dataplane.backends import choice, ground, nft, ovs
     from lbctl_dataplane.monitors import prober
     from lbctl_dataplane.node import NodeRole
     from lbctl_dataplane.own_legs import OwnLegs
 
-    names = ground.Names(settings.agent.bridge, settings.agent.service_interface)
+    asked = settings.agent
+    names = ground.Names(asked.bridge, asked.service_interface)
     own = OwnLegs(node, settings)
     prober.allow_many_files()
-    backend = ovs.OvsBackend(names, own.now)
-    return NodeRole(node, backend, settings.agent.backend, own, prober.Prober(tally))
+    chosen = choice.choose(asked.backend, asked.bridge, ovs.run_dir())
+    backend: NodeBackend = (
+        nft.NftBackend(asked.service_interface, own.now)
+        if chosen.name == choice.NFT
+        else ovs.OvsBackend(names, own.now)
+    )
+    return NodeRole(node, backend, chosen, own, prober.Prober(tally))
 
 
 def _router(node: str) -> Role:

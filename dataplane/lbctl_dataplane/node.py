@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 from lbctl.kube.resources import Resource
 from lbctl.kube.store import Store
 from lbctl.settings import Settings
+from lbctl_dataplane.backends import choice
+from lbctl_dataplane.backends.choice import Choice
 from lbctl_dataplane.backends.port import Leg, NodeBackend
 from lbctl_dataplane.decisions import View
 from lbctl_dataplane.monitors.port import Monitors, NoMonitors
@@ -15,6 +17,7 @@ from lbctl_dataplane.rules import local
 from lbctl_dataplane.serving_node import Exemption
 
 NO_POD_PORT = "NoPodPort"
+_WAY = {choice.OVS: "no port of the switch for", choice.NFT: "no route of the node's own to"}
 
 
 class NodeRole:
@@ -26,11 +29,11 @@ class NodeRole:
         self,
         node: str,
         backend: NodeBackend,
-        backend_name: str,
+        chosen: Choice,
         own: OwnLegs | None = None,
         monitors: Monitors | None = None,
     ) -> None:
-        self.backend = backend_name
+        self.backend = chosen
         self._own = own
         self._frontends = local.LocalFrontends(node)
         self._programs = backend
@@ -55,7 +58,7 @@ class NodeRole:
         verdict = self._monitors.judge(view.services, wanted)
         outcome = await self._programs.program(verdict.frontends)
         exceptions = tuple(
-            Exemption(key, NO_POD_PORT, f"no port of the switch for {', '.join(map(str, missing))}")
+            Exemption(key, NO_POD_PORT, f"{_WAY[self.backend.name]} {', '.join(map(str, missing))}")
             for key, missing in sorted(outcome.missing.items())
         )
         complaint = self._own.complaint() if self._own is not None else ""

@@ -8,6 +8,7 @@ from lbctl.kube.resources import Resource
 from lbctl.kube.store import Store
 from lbctl.settings import Settings
 from lbctl.translate.failing import FailingMember
+from lbctl_dataplane.backends.choice import Choice
 from lbctl_dataplane.backends.port import Leg
 from lbctl_dataplane.decisions import View
 from lbctl_dataplane.serving_node import Exemption
@@ -31,7 +32,7 @@ class Role(Protocol):
 
     name: str
     """`node` or `router`, as in ServingNode.spec.role."""
-    backend: str
+    backend: Choice
 
     @property
     def stores(self) -> Mapping[Resource, Store]:

@@ -13,6 +13,7 @@ from lbctl.kube.store import Change, Store
 from lbctl.settings import Settings
 from lbctl.translate.failing import parse_failing
 from lbctl_dataplane.backends import routes as kernel
+from lbctl_dataplane.backends.choice import Choice
 from lbctl_dataplane.backends.port import Leg
 from lbctl_dataplane.decisions import View
 from lbctl_dataplane.roles import Programmed
@@ -54,7 +55,7 @@ class RouterRole:
     """Programs one Linux router."""
 
     name = "router"
-    backend = "linux"
+    backend = Choice("linux", "role router")
 
     def __init__(self, node: str, linux: Linux) -> None:
         self._node = node

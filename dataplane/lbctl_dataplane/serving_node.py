@@ -10,6 +10,7 @@ from lbctl.kube import client, resources, retry
 from lbctl.kube.objects import Json
 from lbctl.model import errors
 from lbctl.translate.failing import FailingMember, render_failing
+from lbctl_dataplane.backends.choice import Choice
 from lbctl_dataplane.backends.port import Leg
 
 log = logging.getLogger(__name__)
@@ -98,7 +99,7 @@ class Identity:
 
     node: str
     role: str
-    backend: str
+    backend: Choice
 
 
 class Place(Protocol):
@@ -212,8 +213,13 @@ class Reporter:
             {"family": f"IPv{leg.address.version}", "address": str(leg.address), "mac": leg.mac}
             for leg in addresses
         ]
-        spec = {"role": self._identity.role, "backend": self._identity.backend, "legs": legs}
-        return {**spec, "excluded": self._place.excluded()}
+        return {
+            "role": self._identity.role,
+            "backend": self._identity.backend.name,
+            "backendReason": self._identity.backend.reason,
+            "legs": legs,
+            "excluded": self._place.excluded(),
+        }
 
 
 def render(report: Report) -> Json:

@@ -18,6 +18,7 @@ COLUMNS = (
     Column("EXCEPTIONS"),
     Column("AGE"),
     Column("LAST-SEEN", wide=True),
+    Column("BACKEND-REASON", wide=True),
     Column("MESSAGE", wide=True),
 )
 
@@ -37,6 +38,7 @@ def _row(scene: Scene, obj: Json) -> Row:
         "name": name,
         "role": spec.get("role", "node"),
         "backend": spec.get("backend", ""),
+        "backendReason": spec.get("backendReason", ""),
         "legs": [leg["address"] for leg in spec.get("legs") or ()],
         "alive": scene.pulse.live(name),
         "decisions": status.get("decisions", ""),
@@ -62,6 +64,7 @@ def _row(scene: Scene, obj: Json) -> Row:
             "all" if item["allFailing"] else str(len(exceptions)),
             ages.since(str(item["created"]), scene.now),
             ages.since(seen, scene.now) if seen else "never",
+            str(item["backendReason"]),
             str(item["message"]),
         ),
         names=frozenset({name}),

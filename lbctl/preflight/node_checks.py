@@ -9,20 +9,34 @@ from lbctl.settings import AgentSettings
 
 USERSPACE = "netdev"
 STRICT = 1
+NO_PROXY = "where kube-proxy is not used, there is nothing to do"
 
 
 def node(facts: NodeFacts, settings: AgentSettings) -> tuple[Finding, ...]:
     """Return one finding or more per check of the node."""
+    if by_routes(facts, settings):
+        return (
+            conntrack(present=facts.conntrack, needed=True),
+            rp_filter(facts.rp_filter, settings.service_interface),
+            kube_proxy(facts.proxy, NO_PROXY),
+        )
     return (
         switch(facts.bridges),
         *bridge(facts, settings),
         netdev_hook(facts.netdev_hook, facts.datapath),
-        conntrack(present=facts.conntrack),
+        conntrack(present=facts.conntrack, needed=False),
         rp_filter(facts.rp_filter, settings.service_interface),
         mtu(facts, settings.service_interface),
         *offloads(facts),
-        kube_proxy(facts.proxy, "where kube-proxy is not used, there is nothing to do"),
+        kube_proxy(facts.proxy, NO_PROXY),
     )
+
+
+def by_routes(facts: NodeFacts, settings: AgentSettings) -> bool:
+    """Tell whether the kernel moves packets here and not Open vSwitch."""
+    if settings.backend != "auto":
+        return settings.backend == "nft"
+    return isinstance(facts.bridges, Unread) or settings.bridge not in facts.bridges
 
 
 def switch(bridges: Fact[tuple[str, ...]]) -> Finding:
@@ -70,10 +84,13 @@ def netdev_hook(complaint: Fact[str], datapath: Fact[str]) -> Finding:
     return problem(title, complaint, fix)
 
 
-def conntrack(*, present: bool) -> Finding:
-    """Tell whether there is the tool that a router's agent drops connections with."""
+def conntrack(*, present: bool, needed: bool) -> Finding:
+    """Tell whether there is the tool that connections in the kernel are dropped with."""
     if present:
         return ok("conntrack tool", "is there")
+    if needed:
+        reason = "not on PATH: clients of members that vanished would wait for an answer"
+        return problem("conntrack tool", reason, "apt-get install conntrack")
     reason = "not on PATH; nodes do without, a router's agent (--role router) does not"
     return warning("conntrack tool", reason, "on a router: apt-get install conntrack")
 

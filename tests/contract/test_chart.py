@@ -144,6 +144,18 @@ def test_every_value_changes_what_is_rendered(
 
 
 @pytest.mark.parametrize(
+    ("backend", "kind"), [("ovs", "Directory"), ("auto", "DirectoryOrCreate"), ("nft", None)]
+)
+def test_open_vswitch_is_mounted_where_it_may_move_packets(backend: str, kind: str | None) -> None:
+    objects = chart.rendered(*chart.POOL, "--set", f"agent.backend={backend}")
+    pod = chart.find(objects, "DaemonSet", "lbctl-agent")["spec"]["template"]["spec"]
+    volumes = {each["name"]: each for each in pod["volumes"]}
+    mounted = {each["name"] for each in pod["containers"][0]["volumeMounts"]}
+    assert mounted == volumes.keys()
+    assert volumes.get("ovs", {}).get("hostPath", {}).get("type") == kind
+
+
+@pytest.mark.parametrize(
     "path", [path for path, node in LEAVES.items() if node.get("items", {}).get("properties")],
     ids=words,
 )  # fmt: skip

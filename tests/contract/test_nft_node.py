@@ -155,16 +155,16 @@ def test_the_same_objects_cost_no_command(world: NftWorld) -> None:
 
 
 DAMAGE = {
-    "a slot taken away": "delete element inet lbctl-node slots4x23 {{ {vip} . 6 . 80 . 3 }}",
-    "a VIP taken away": "delete element inet lbctl-node vips4 {{ {vip} }}",
-    "another interface": "add element inet lbctl-node fabric {{ other0 }}",
-    "a chain flushed": "flush chain inet lbctl-node vip4",
-    "a rule added": "insert rule inet lbctl-node vip4 drop",
-    "a chain added": "add chain inet lbctl-node other",
-    "a set added": "add set inet lbctl-node other {{ type ipv4_addr; }}",
-    "the table gone": "delete table inet lbctl-node",
-    "two sets of members": "add element inet lbctl-node single4 {{ {vip} . 6 . 80 : 10.0.0.9 . 1 }}",
-    "a slot too many": "add element inet lbctl-node slots4x23 {{ {vip} . 6 . 80 . 99 : 10.0.0.9 . 1 }}",
+    "a slot taken away": "delete element {table} slots4x23 {{ {place} . 3 }}",
+    "a VIP taken away": "delete element {table} vips4 {{ {vip} }}",
+    "another interface": "add element {table} fabric {{ other0 }}",
+    "a chain flushed": "flush chain {table} vip4",
+    "a rule added": "insert rule {table} vip4 drop",
+    "a chain added": "add chain {table} other",
+    "a set added": "add set {table} other {{ type ipv4_addr; }}",
+    "the table gone": "delete table {table}",
+    "two sets of members": "add element {table} single4 {{ {place} : 10.9.9.9 . 1 }}",
+    "a slot too many": "add element {table} slots4x23 {{ {place} . 99 : 10.9.9.9 . 1 }}",
 }
 
 
@@ -176,7 +176,7 @@ def test_damage_is_repaired_and_no_connection_notices(world: NftWorld, damage: s
     whole = nft(world, "list", "table", *OURS)
     with talks(world, at, 5) as made:
         before = names(made)
-        load(world, damage.format(vip=V4))
+        load(world, damage.format(table=" ".join(OURS), vip=V4, place=f"{V4} . 6 . {PORT}"))
         assert world.program(wanted).changed > 0
         assert nft(world, "list", "table", *OURS) == whole
         assert names(made) == before

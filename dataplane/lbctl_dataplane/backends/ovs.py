@@ -38,7 +38,7 @@ class OvsBackend:
     def __init__(self, names: ground.Names, legs: Callable[[], tuple[Address, ...]]) -> None:
         self._names = names
         self._legs = legs
-        self._database = ovsdb.Database(_run_dir() / "db.sock")
+        self._database = ovsdb.Database(run_dir() / "db.sock")
         self._compiler = compiler.Compiler()
         self._last: ground.Switch | None = None
         self._last_inputs: tuple[object, ...] = ()
@@ -245,12 +245,12 @@ async def _vswitchd(*words: str) -> str:
     By its name alone ovs-appctl asks who holds the lock of the PID file, which nobody seems to do
     for a process in another PID namespace: an agent in a pod would always find it "stale".
     """
-    pid_file = _run_dir() / "ovs-vswitchd.pid"
+    pid_file = run_dir() / "ovs-vswitchd.pid"
     try:
         pid = int(pid_file.read_text())
     except (OSError, ValueError) as error:
         raise errors.Unavailable(f"{pid_file}: {error}; is ovs-vswitchd running?") from error
-    socket = _run_dir() / f"ovs-vswitchd.{pid}.ctl"
+    socket = run_dir() / f"ovs-vswitchd.{pid}.ctl"
     return await commands.run("ovs-appctl", "-t", str(socket), *words)
 
 
@@ -260,12 +260,13 @@ def _pid_written() -> int:
     The number in it says less: in a container it may be the same each time.
     """
     try:
-        return (_run_dir() / "ovs-vswitchd.pid").stat().st_mtime_ns
+        return (run_dir() / "ovs-vswitchd.pid").stat().st_mtime_ns
     except OSError:
         return 0
 
 
-def _run_dir() -> Path:
+def run_dir() -> Path:
+    """Return the folder of the switch's sockets and PID files."""
     return Path(os.environ.get("OVS_RUNDIR", DEBIAN_RUNDIR))
 
 

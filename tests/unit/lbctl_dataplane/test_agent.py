@@ -78,7 +78,7 @@ class Stage:
     @contextlib.asynccontextmanager
     async def agent(self) -> AsyncIterator[None]:
         settings = Settings(agent=AgentSettings(state_dir=str(self._folder)))
-        role = NodeRole(NODE, self.switch, "ovs", monitors=self.monitors)
+        role = NodeRole(NODE, self.switch, build.CHOSEN, monitors=self.monitors)
         task = asyncio.ensure_future(Agent(self.api, role, Options(NODE, settings, PACE)).run())
         try:
             yield

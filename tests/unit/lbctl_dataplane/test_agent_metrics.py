@@ -106,7 +106,7 @@ def test_a_running_agent_shows_its_passes_and_whether_the_last_one_was_good(
             api_server.serving() as fake,
             Client(fake.cluster, observer=kept.calls) as api,
             event_loops.running(
-                Agent(api, NodeRole(NODE, switch, "ovs"), _options(settings), kept).run()
+                Agent(api, NodeRole(NODE, switch, build.CHOSEN), _options(settings), kept).run()
             ),
         ):
             await metrics_reader.until_status(port, "/readyz", 200)

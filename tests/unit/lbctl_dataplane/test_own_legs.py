@@ -225,7 +225,7 @@ def test_the_cluster_sees_legs_and_complaints_as_they_change(tmp_path: Path) -> 
                 await api.create(resources.NODES, body)
             tree = settings(state=str(tmp_path))
             own = OwnLegs(NODE, tree)
-            role = NodeRole(NODE, Switch(own), "ovs", own)
+            role = NodeRole(NODE, Switch(own), build.CHOSEN, own)
             options = Options(NODE, tree, Pace(resync_s=0.1), config)
             async with event_loops.running(Agent(api, role, options).run()):
                 await scene(fake, api)

@@ -81,7 +81,7 @@ class Bench:
     def __init__(self, legs: tuple[Leg, ...] | None = (LEG,)) -> None:
         self.server = Server()
         self.machine = Machine(legs)
-        identity = Identity("node-1", "node", "ovs")
+        identity = Identity("node-1", "node", build.CHOSEN)
         self.reporter = Reporter(self.server, identity, self.machine)
 
     def run(self, until: Callable[[], bool], report: Report | None = None) -> None:
@@ -110,6 +110,7 @@ def test_the_object_is_made_with_its_legs_and_then_acknowledges() -> None:
     assert bench.server.object["spec"] == {
         "role": "node",
         "backend": "ovs",
+        "backendReason": "setting agent.backend",
         "legs": [{"family": "IPv4", "address": "172.31.241.6", "mac": "02:00:00:00:00:06"}],
         "excluded": "",
     }
@@ -124,7 +125,7 @@ def test_legs_that_are_not_known_yet_take_none_back() -> None:
     first.run(lambda: first.decisions() == "7", Report(7, 9))
     again = Bench(legs=None)
     again.server = first.server
-    again.reporter = Reporter(first.server, Identity("node-1", "node", "ovs"), again.machine)
+    again.reporter = Reporter(first.server, Identity("node-1", "node", build.CHOSEN), again.machine)
     again.run(lambda: again.decisions() == "8", Report(8, 9))
     assert first.server.object is not None
     assert len(first.server.object["spec"]["legs"]) == 1

@@ -63,3 +63,16 @@ def test_each_check_of_a_node(title: str, changed: Any, level: Level, reason: st
 @pytest.mark.parametrize("bridges", [BROKEN, ("br-ex",)])
 def test_without_the_bridge_nothing_is_said_of_its_ports(bridges: Any) -> None:
     assert {"OpenFlow 1.5", "Service interface"}.isdisjoint(judged(bridges=bridges))
+
+
+@pytest.mark.parametrize(
+    ("backend", "bridges"), [("nft", ("br-int",)), ("auto", BROKEN), ("auto", ("br-other",))]
+)
+def test_where_the_kernel_moves_packets_no_switch_is_asked_for(backend: Any, bridges: Any) -> None:
+    facts = built.node_facts(bridges=bridges, conntrack=False)
+    found = {
+        entry.title: entry for entry in node_checks.node(facts, AgentSettings(backend=backend))
+    }
+    assert found.keys() == {"conntrack tool", "rp_filter", "kube-proxy"}
+    assert found["conntrack tool"].level is Level.PROBLEM
+    assert "members that vanished" in found["conntrack tool"].reason
