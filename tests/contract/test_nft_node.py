@@ -105,6 +105,18 @@ def test_only_clients_in_the_source_ranges_connect(
         assert world.program(limited).changed == 0
 
 
+def test_source_ranges_that_hold_each_other_replace_each_other(world: NftWorld) -> None:
+    four = [("10.0.0.0/8",), ("10.0.0.0/9",), ("10.0.0.0/8",), ("0.0.0.0/0",)]
+    six = [("fd00::/16",), ("fd00::/17", "fd00:8000::/128"), ("::/0",), ("fd00::/16",)]
+    for ranges in zip(four, six, strict=True):
+        wanted = [
+            serve(world, build.place(vip), (1,), source_ranges=allowed, open_to_all=False)
+            for vip, allowed in zip((V4, V6), ranges, strict=True)
+        ]
+        assert world.program(*wanted).changed > 0
+        assert world.program(*wanted).changed == 0
+
+
 @both
 def test_datagrams_from_one_port_leave_a_member_that_vanished(world: NftWorld, vip: str) -> None:
     at = build.place(vip, "UDP")
