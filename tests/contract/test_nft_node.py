@@ -133,6 +133,26 @@ def test_datagrams_from_one_port_leave_a_member_that_vanished(world: NftWorld, v
     with_one_agent(world, scenario)
 
 
+@both
+@pytest.mark.parametrize("left", [(2,), ()], ids=["another member", "no member"])
+def test_a_client_of_a_member_that_vanished_is_reset(
+    world: NftWorld, vip: str, left: tuple[int, ...]
+) -> None:
+    other = serve(world, build.place(vip, port=PORT + 1), (3,))
+
+    async def scenario(backend: NodeBackend) -> None:
+        await backend.program([serve(world, build.place(vip), (1,)), other])
+        with world.bed.connect(vip, PORT) as connection:
+            assert connection.recv(100).startswith(b"pod1 ")
+            wanted = [serve(world, build.place(vip), left)] if left else []
+            await backend.program([*wanted, other])
+            connection.sendall(b"ping")
+            with pytest.raises(ConnectionResetError):
+                connection.recv(100)
+
+    with_one_agent(world, scenario)
+
+
 def test_connections_that_ended_while_no_agent_ran_are_dropped(world: NftWorld) -> None:
     at = build.place(V4, "UDP")
     world.program(serve(world, at, (1,)))
