@@ -1,5 +1,7 @@
 """A node whose pods are plain routes, in network namespaces: no switch, the kernel forwards."""
 
+from pathlib import Path
+
 import dataplane_bed
 import spaces
 from spaces import sh
@@ -9,6 +11,10 @@ GATEWAYS = ("10.244.71.1", "fd00:10:244:71::1")
 
 class RoutedBed(dataplane_bed.Bed):
     """One node, one client on its fabric leg, pods by number behind a veth and a route each."""
+
+    def __init__(self, folder: Path, name: str) -> None:
+        super().__init__(folder, name)
+        self.env = {}  # nothing leads to a switch: another bed's may be in the environment
 
     def up(self) -> None:
         for space in (self.node, self.client):

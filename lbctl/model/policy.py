@@ -150,6 +150,7 @@ EVERYWHERE = frozenset({Aspect.ENABLED, Aspect.MAGLEV, Aspect.PERSISTENCE, Aspec
 """What each backend can do."""
 CAPABILITIES: dict[str, frozenset[Aspect]] = {
     "ovs": EVERYWHERE | {Aspect.SOURCE_HASH},
+    "nft": EVERYWHERE | {Aspect.SOURCE_HASH},
 }
 """What else a backend can do, by its name in `ServingNode.spec.backend`."""
 

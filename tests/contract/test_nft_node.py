@@ -105,6 +105,18 @@ def test_only_clients_in_the_source_ranges_connect(
         assert world.program(limited).changed == 0
 
 
+def test_source_ranges_that_hold_each_other_replace_each_other(world: NftWorld) -> None:
+    four = [("10.0.0.0/8",), ("10.0.0.0/9",), ("10.0.0.0/8",), ("0.0.0.0/0",)]
+    six = [("fd00::/16",), ("fd00::/17", "fd00:8000::/128"), ("::/0",), ("fd00::/16",)]
+    for ranges in zip(four, six, strict=True):
+        wanted = [
+            serve(world, build.place(vip), (1,), source_ranges=allowed, open_to_all=False)
+            for vip, allowed in zip((V4, V6), ranges, strict=True)
+        ]
+        assert world.program(*wanted).changed > 0
+        assert world.program(*wanted).changed == 0
+
+
 @both
 def test_datagrams_from_one_port_leave_a_member_that_vanished(world: NftWorld, vip: str) -> None:
     at = build.place(vip, "UDP")
@@ -117,6 +129,26 @@ def test_datagrams_from_one_port_leave_a_member_that_vanished(world: NftWorld, v
             assert names(made) == ["pod1"]
             await backend.program([serve(world, at, (2,))])
             assert names(made) == ["pod2"]
+
+    with_one_agent(world, scenario)
+
+
+@both
+@pytest.mark.parametrize("left", [(2,), ()], ids=["another member", "no member"])
+def test_a_client_of_a_member_that_vanished_is_reset(
+    world: NftWorld, vip: str, left: tuple[int, ...]
+) -> None:
+    other = serve(world, build.place(vip, port=PORT + 1), (3,))
+
+    async def scenario(backend: NodeBackend) -> None:
+        await backend.program([serve(world, build.place(vip), (1,)), other])
+        with world.bed.connect(vip, PORT) as connection:
+            assert connection.recv(100).startswith(b"pod1 ")
+            wanted = [serve(world, build.place(vip), left)] if left else []
+            await backend.program([*wanted, other])
+            connection.sendall(b"ping")
+            with pytest.raises(ConnectionResetError):
+                connection.recv(100)
 
     with_one_agent(world, scenario)
 

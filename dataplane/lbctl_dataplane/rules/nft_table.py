@@ -32,7 +32,7 @@ _BRACES = re.compile(r"\{[^}]*\}")
 _SLOT_MAP = re.compile(r"slots([46])x(\d+)")
 _ELEMENTS_A_LINE = 500
 ROOM = 5_000
-"""Elements of one transaction, about: nft takes more than 2 kB of memory for each (measured)."""
+"""Elements of one transaction, about: nft takes some 2 kB of memory for each (measured)."""
 _SEED = 0x1B
 _ICMP = {4: 1, 6: 58}
 
