@@ -27,6 +27,8 @@ BARS = {
     ("NXDOMAIN", "CoreDNS tuned"): 3.0,
 }
 """Least ratio of our queries per CPU second to another server's (facts of the peers' best)."""
+OURS = ("lbctl", "lbctl compiled")
+OTHERS = [name for name in SERVERS if name not in OURS]
 MANY_MB, MANY_S = 300.0, 2.0
 VISIBLE_MS = 2.0
 Rounds = dict[tuple[str, str], list[Measured]]
@@ -61,10 +63,10 @@ def write_queries(folder: Path, load: Load, seed: int) -> Path:
     return path
 
 
-def ratio(found: Rounds, load: str, other: str) -> float:
+def ratio(found: Rounds, load: str, ours: str, other: str) -> float:
     """Return the median over rounds of ours to another's queries per CPU second."""
-    pairs = zip(found[load, "lbctl"], found[load, other], strict=True)
-    return statistics.median(ours.per_cpu_s / others.per_cpu_s for ours, others in pairs)
+    pairs = zip(found[load, ours], found[load, other], strict=True)
+    return statistics.median(own.per_cpu_s / its.per_cpu_s for own, its in pairs)
 
 
 def rate(found: Rounds, load: str, name: str) -> float:
@@ -73,15 +75,24 @@ def rate(found: Rounds, load: str, name: str) -> float:
 
 
 def rows(found: Rounds) -> list[list[str]]:
-    """Return the table: a load a row, rates and then ratios with their bars."""
-    others = [name for name in SERVERS if name != "lbctl"]
-    shown = [["queries per CPU second", *SERVERS, *(f"x {name}" for name in others)]]
+    """Return the table of rates: a load a row."""
+    shown = [["queries per CPU second", *SERVERS]]
+    shown += [
+        [load.name, *(f"{rate(found, load.name, one):,.0f}" for one in SERVERS)] for load in LOADS
+    ]
+    return shown
+
+
+def ratio_rows(found: Rounds) -> list[list[str]]:
+    """Return the table of ratios: each load for each of ours, beside the other servers."""
+    shown = [["x", *OTHERS]]
     for load in LOADS:
-        rates = [f"{rate(found, load.name, name):,.0f}" for name in SERVERS]
-        ratios = [
-            verdict(ratio(found, load.name, one), BARS.get((load.name, one))) for one in others
-        ]
-        shown.append([load.name, *rates, *ratios])
+        for ours in OURS:
+            ratios = [
+                verdict(ratio(found, load.name, ours, one), BARS.get((load.name, one)))
+                for one in OTHERS
+            ]
+            shown.append([f"{load.name}: {ours}", *ratios])
     return shown
 
 
@@ -174,6 +185,7 @@ def main(
             found = run_rounds(folder, rounds, seconds)
             print(f"medians of {rounds} rounds of {seconds:g} s, {NAMES:,} names")
             show(rows(found), markdown=markdown)
+            show(ratio_rows(found), markdown=markdown)
             lost = sum(one.lost for each in found.values() for one in each)
             print(f"lost: {lost} of {sum(one.completed for e in found.values() for one in e):,}")
         if not part or "names" in part:
