@@ -60,7 +60,7 @@ bench-nft-layouts: setup ## Layouts of the nodes' nftables table: load, one chan
 bench-dns: setup ## DNS beside CoreDNS, NSD and Knot; OPTIONS="--rounds 5 --seconds 2 --markdown"
 	@lab/install-packages.sh tests/perf/packages.txt
 	@$(BIN)/lbctl lab build coredns >/dev/null
-	@PYTHONPATH=tests $(BIN)/python tests/perf/bench_dns.py $(OPTIONS)
+	@PYTHONPATH=tests:scripts $(BIN)/python tests/perf/bench_dns.py $(OPTIONS)
 
 bench-dns-bad: setup ## What hostile datagrams cost, and how much a reply is larger than its query
 	@PYTHONPATH=tests $(BIN)/python tests/perf/bench_dns_bad.py $(OPTIONS)

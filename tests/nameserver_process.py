@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import nameserver_builders as nb
@@ -36,12 +36,13 @@ def until(holds: Callable[[], object]) -> None:
 class Server:
     """One `lbctl dns serve` on loopback, IPv4 and IPv6."""
 
-    def __init__(self, *arguments: str, port: int = 0) -> None:
+    def __init__(self, *arguments: str, port: int = 0, environment: Mapping[str, str] = {}) -> None:
         self.port = port or free_port()
         places = ("--listen", f"127.0.0.1:{self.port}", "--listen", f"[::1]:{self.port}")
         self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 - closed by `end`
         command = [LBCTL, "dns", "serve", *places, *arguments]
-        self.process = subprocess.Popen(command, stderr=self._stderr)
+        given = {**os.environ, **environment}
+        self.process = subprocess.Popen(command, stderr=self._stderr, env=given)
 
     def dig(self, *arguments: str, at: str = "127.0.0.1") -> str:
         command = ["dig", f"@{at}", "-p", str(self.port), "+tries=1", "+time=5", *arguments]
@@ -98,9 +99,11 @@ class Server:
 
 
 @contextlib.contextmanager
-def serving(*arguments: str, port: int = 0) -> Iterator[Server]:
+def serving(
+    *arguments: str, port: int = 0, environment: Mapping[str, str] = {}
+) -> Iterator[Server]:
     """A server that answers, ended afterwards whatever happened."""
-    server = Server(*arguments, port=port)
+    server = Server(*arguments, port=port, environment=environment)
     try:
         until(lambda: server.process.poll() is not None or server.rcode("lb.example"))
         assert server.process.poll() is None

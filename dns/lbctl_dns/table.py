@@ -132,7 +132,10 @@ def targets_of(one: Encoded) -> tuple[bytes, ...]:
 
 
 class Table:
-    """Everything one worker knows. `put` and `remove` keep it whole after each call."""
+    """Everything one worker knows. `put` and `remove` keep it whole after each call.
+
+    Compiled code (`_shortest.c`) reads `sets`, `exists`, `nearest` and `deniable` by these names.
+    """
 
     def __init__(self) -> None:
         self._loaded = False

@@ -18,8 +18,9 @@ _MIN_QUERY = 17
 """Header, the root's name, type, class."""
 _POINTERS = tuple((0xC000 | at).to_bytes(2) for at in range(12 + names.MAX_NAME))
 """Compression pointers by where they point."""
-_NXDOMAIN = table.heads(lookup.NXDOMAIN, (0, 1, 0))
-_NODATA = table.heads(lookup.NOERROR, (0, 1, 0))
+NXDOMAIN = table.heads(lookup.NXDOMAIN, (0, 1, 0))
+NODATA = table.heads(lookup.NOERROR, (0, 1, 0))
+"""How plain denials start: of a name, of a set that a name lacks."""
 _TRUNCATED = table.truncated_heads()
 
 
@@ -62,7 +63,7 @@ class Responder:
                 entry = _denied(known, kind, name)
                 if entry is None:
                     return self._carefully(packet, transport, client)
-                if entry[0] is _NXDOMAIN:
+                if entry[0] is NXDOMAIN:
                     self.tally.nxdomain += 1
             reply = packet[:2] + entry[0][head] + question + entry[1] + opt
             if len(reply) <= limit:
@@ -89,10 +90,10 @@ def _denied(known: Table, kind: bytes, name: bytes) -> table.Entry | None:
     if kind not in known.deniable or len(name) > names.MAX_NAME:
         return None
     nearest, exists = known.nearest, known.exists
-    heads, encloser = _NODATA, name
+    heads, encloser = NODATA, name
     denial = nearest.get(name)
     while denial is None and encloser not in exists:
-        heads = _NXDOMAIN
+        heads = NXDOMAIN
         length = encloser[0]
         if not 0 < length <= names.MAX_LABEL:
             return None

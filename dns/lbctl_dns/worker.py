@@ -18,6 +18,7 @@ import time
 from lbctl.runtime import collector
 from lbctl_dns import (
     access,
+    compiled,
     edns,
     frames,
     gate,
@@ -76,7 +77,7 @@ class Worker:
         for sock in self._listening:
             sock.setblocking(False)
             if sock.type == socket.SOCK_DGRAM:
-                self._loop.add_reader(sock.fileno(), server.drain, sock, by_udp, self._desk)
+                self._loop.add_reader(sock.fileno(), compiled.drainer(sock, by_udp, self._desk))
             else:
                 factory = functools.partial(server.Stream, streams)
                 opened = await self._loop.create_server(factory, sock=sock, backlog=128)

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import dns_messages
+import nameserver_compiled
 from dns_messages import BADCOOKIE, BADVERS, COOKIE, TYPES, Message
 from nameserver_process import Server, serving
 
@@ -107,11 +108,14 @@ DATA_TYPES = [
 PROBES += [Probe(f"TYPE{rtype}", rtype=rtype) for rtype in DATA_TYPES]
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+@pytest.fixture(scope="module", params=nameserver_compiled.ENGINES)
+def server(
+    tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> Iterator[Server]:
     path = Path(tmp_path_factory.mktemp("zones") / "lb.example")
     path.write_text(ZONE)
-    with serving("--zone", f"lb.example={path}") as found:
+    engine = nameserver_compiled.environment(request.param)
+    with serving("--zone", f"lb.example={path}", environment=engine) as found:
         yield found
 
 

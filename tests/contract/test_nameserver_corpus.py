@@ -7,17 +7,21 @@ import pytest
 
 import dns_corpus
 import dns_messages
+import nameserver_compiled
 from dns_corpus import GOOD, SEEDS, Seed
 from nameserver_process import Server, serving
 
 ROUNDS = 20
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+@pytest.fixture(scope="module", params=nameserver_compiled.ENGINES)
+def server(
+    tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> Iterator[Server]:
     path = Path(tmp_path_factory.mktemp("zones") / "lb.example")
     path.write_text(dns_corpus.ZONE)
-    with serving("--zone", f"lb.example={path}") as found:
+    engine = nameserver_compiled.environment(request.param)
+    with serving("--zone", f"lb.example={path}", environment=engine) as found:
         workers = found.workers()
         yield found
         assert found.workers() == workers, "a worker died"

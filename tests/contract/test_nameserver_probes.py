@@ -8,6 +8,7 @@ import pytest
 
 import dns_messages
 import nameserver_builders as nb
+import nameserver_compiled
 from dns_messages import TYPES, Message
 from nameserver_process import Server, serving
 
@@ -44,8 +45,10 @@ GLUE = [
 ADDRESSES = [f"{KUARD}. 5 A 192.0.2.10", f"{KUARD}. 5 AAAA 2001:db8::10"]
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+@pytest.fixture(scope="module", params=nameserver_compiled.ENGINES)
+def server(
+    tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> Iterator[Server]:
     folder = tmp_path_factory.mktemp("zones")
     zones = {"lb.example": ZONE + BIG + HUGE, "2.0.192.in-addr.arpa": REVERSE}
     arguments = []
@@ -53,7 +56,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         path = Path(folder / origin)
         path.write_text(text)
         arguments += ["--zone", f"{origin}={path}"]
-    with serving(*arguments) as found:
+    engine = nameserver_compiled.environment(request.param)
+    with serving(*arguments, environment=engine) as found:
         yield found
 
 

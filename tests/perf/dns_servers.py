@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import nameserver_builders as nb
+import nameserver_compiled
 from lbctl_lab import binaries, progress
 from nameserver_process import free_port
 
@@ -88,9 +89,20 @@ Command = Callable[[Path, Path, int], tuple[str, ...]]
 
 
 def lbctl(_: Path, zone: Path, port: int) -> tuple[str, ...]:
-    """Return the command of ours."""
+    """Return the command of ours, in Python alone."""
+    return _lbctl("python", zone, port)
+
+
+def lbctl_compiled(_: Path, zone: Path, port: int) -> tuple[str, ...]:
+    """Return the command of ours, with the shortest path compiled."""
+    return _lbctl("compiled", zone, port)
+
+
+def _lbctl(engine: str, zone: Path, port: int) -> tuple[str, ...]:
     program = str(Path(sys.executable).with_name("lbctl"))
     return (
+        "env",
+        *(f"{name}={value}" for name, value in nameserver_compiled.environment(engine).items()),
         program,
         "dns",
         "serve",
@@ -153,6 +165,7 @@ def coredns_cached(folder: Path, zone: Path, port: int) -> tuple[str, ...]:
 
 SERVERS: dict[str, Command] = {
     "lbctl": lbctl,
+    "lbctl compiled": lbctl_compiled,
     "CoreDNS": coredns,
     "CoreDNS tuned": coredns_tuned,
     "CoreDNS all cached": coredns_cached,

@@ -10,19 +10,22 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
 
 from dns_servers import NAMES
 
+import metrics_reader
 import nameserver_builders as nb
-from nameserver_process import Server, configuration, serving, until
+from nameserver_process import Server, configuration, free_port, serving, until
 
 HOST = "kuard.default.lb.example"
 PORTS = 8
 """Source ports that ask: the kernel spreads them over the workers."""
 WORKERS = 2
 SETTLE_S = 0.02
+VISIBLE = "lbctl_dns_visible_seconds"
 
 
 def _api(control: Connection) -> None:
@@ -77,20 +80,43 @@ def _loaded(port: int, qps: int, folder: Path) -> Iterator[None]:
         process.wait()
 
 
-def measure(changes: int, qps: int) -> list[float]:
-    """Return the seconds that each change took until every port was answered with it."""
+@dataclass(frozen=True)
+class Seen:
+    """How soon changes were visible, in seconds."""
+
+    took_s: list[float]
+    """From the event's leaving the API server until every port was answered with it."""
+    bare_s: list[float]
+    """What asking all ports takes when nothing changes, right after each change."""
+    counted: float
+    """Changes that the server counted: from the event's arrival to the last worker's word."""
+    in_time: float
+    """Those of them that took 2 ms at most."""
+
+
+def measure(changes: int, qps: int) -> Seen:
+    """Make changes one by one and see how soon each is answered."""
     with contextlib.ExitStack() as stack:
         # The server's log, a line for each change, is no part of the result.
         stack.enter_context(contextlib.redirect_stderr(io.StringIO()))
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         control, api_port = stack.enter_context(_api_server())
-        arguments = (*configuration(folder, api_port), "--workers", str(WORKERS))
+        told = free_port()
+        settings = configuration(folder, api_port, metrics={"port": told})
+        arguments = (*settings, "--workers", str(WORKERS))
         server: Server = stack.enter_context(serving(*arguments))
         until(lambda: server.rcode(f"svc-{NAMES - 1}.default.lb.example") == "NOERROR")
         sockets = [stack.enter_context(_asking(server.port)) for _ in range(PORTS)]
         stack.enter_context(_loaded(server.port, qps, folder))
         time.sleep(1.0)
-        return [_change(control, sockets, number) for number in range(changes)]
+        found = [_change(control, sockets, number) for number in range(changes)]
+        own = asyncio.run(metrics_reader.scrape(told))
+        return Seen(
+            [took_s for took_s, _ in found],
+            [bare_s for _, bare_s in found],
+            own.value(VISIBLE + "_count"),
+            own.value(VISIBLE + "_bucket", le="0.002"),
+        )
 
 
 def _asking(port: int) -> socket.socket:
@@ -100,17 +126,25 @@ def _asking(port: int) -> socket.socket:
     return sock
 
 
-def _change(control: Connection, sockets: list[socket.socket], number: int) -> float:
+def _change(control: Connection, sockets: list[socket.socket], number: int) -> tuple[float, float]:
+    """Return the seconds until a change was seen, and those of the round trips alone."""
     wanted = socket.inet_aton(_address(number))
     control.send(number)
+    _ask_all(sockets, wanted)
+    seen = time.monotonic()
+    moment = float(control.recv())
+    time.sleep(SETTLE_S)
+    began = time.monotonic()
+    _ask_all(sockets, wanted)
+    return seen - moment, time.monotonic() - began
+
+
+def _ask_all(sockets: list[socket.socket], wanted: bytes) -> None:
+    """Ask through one port after the other, each until it is answered as wanted."""
     for sock in sockets:
         for turn in itertools.count():
             if _asked(sock, turn).endswith(wanted):
                 break
-    seen = time.monotonic()
-    moment = float(control.recv())
-    time.sleep(SETTLE_S)
-    return seen - moment
 
 
 def _asked(sock: socket.socket, turn: int) -> bytes:

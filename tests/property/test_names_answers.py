@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import nameserver_builders as nb
+import nameserver_compiled
 from lbctl_dns import careful, edns, names, wire, zone
 
 LABELS = st.sampled_from([b"a", b"b", b"*", b"default"])
@@ -118,3 +119,16 @@ def test_the_short_path_gives_the_bytes_of_the_complete_one(
     for transport in (wire.UDP, wire.TCP):
         whole = careful.answer(responder.table, packet, transport, responder.clerk, "::1")
         assert responder.answer(packet, transport, "::1") == whole
+    by_udp = responder.answer(packet, wire.UDP, "192.0.2.1")
+    assert nameserver_compiled.answer(responder, packet, "192.0.2.1") in {None, by_udp}
+
+
+@given(qname=NAMES, qtype=TYPES, opt=st.sampled_from([b"", edns.render()]))
+def test_plain_questions_are_answered_by_compiled_code(
+    qname: bytes, qtype: int, opt: bytes
+) -> None:
+    responder = nb.responder(*nb.sets("a.default.lb.example", "192.0.2.1", "2001:db8::1"))
+    head = b"\0\1\0\0\0\1\0\0\0\0\0" + bytes((bool(opt),))
+    packet = head + qname + qtype.to_bytes(2) + b"\0\1" + opt
+    whole = responder.answer(packet, wire.UDP, "192.0.2.1")
+    assert nameserver_compiled.answer(responder, packet, "192.0.2.1") == whole

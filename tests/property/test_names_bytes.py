@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 
 import dns_corpus
 import dns_messages
+import nameserver_compiled
 from lbctl_dns import careful, frames, wire
 
 RESPONDERS = [dns_corpus.responder(zone) for zone in (dns_corpus.ZONE, dns_corpus.PLAIN_ZONE)]
@@ -66,3 +67,12 @@ def test_a_replica_takes_a_frame_whole_or_says_that_it_is_out_of_step(frame: byt
         replica.take(frame)
     except frames.OutOfStep:
         assert not replica.table.exists
+
+
+@given(packet=PACKETS, responder=st.sampled_from(RESPONDERS))
+def test_compiled_code_gives_any_bytes_the_same_or_leaves_them_to_python(
+    packet: bytes, responder: wire.Responder
+) -> None:
+    for _ in range(2):  # the second time Python has found out which zone denies the name
+        reply = nameserver_compiled.answer(responder, packet, "192.0.2.1")
+        assert reply in {None, responder.answer(packet, wire.UDP, "192.0.2.1")}
