@@ -13,7 +13,7 @@ ALGORITHMS = ("maglev", "round-robin", "least-connections", "source-hash")
 class Aspect(enum.Enum):
     """What a policy may ask for; the value is the field as users write it."""
 
-    ENABLED = "enabled"
+    ENABLED = "enabled: false"
     MAGLEV = "algorithm: maglev"
     ROUND_ROBIN = "algorithm: round-robin"
     LEAST_CONNECTIONS = "algorithm: least-connections"

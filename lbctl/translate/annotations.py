@@ -116,7 +116,7 @@ ALGORITHM = Annotation(
     aliases=(),
     field="",
     meaning="How a member is chosen: `maglev`, `round-robin`, `least-connections` or "
-    "`source-hash`; an L4Policy that says it counts before.",
+    "`source-hash`; what an L4Policy says counts before it.",
     example="source-hash",
 )
 DRAIN_TIMEOUT = Annotation(
@@ -124,7 +124,7 @@ DRAIN_TIMEOUT = Annotation(
     aliases=(),
     field="",
     meaning="How long a terminating member keeps its connections: seconds, or a duration such as "
-    "`1m30s`; an L4Policy that says it counts before.",
+    "`1m30s`; what an L4Policy says counts before it.",
     example="60",
 )
 
