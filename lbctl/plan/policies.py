@@ -69,6 +69,7 @@ def apply(rules: TrafficRules, fields: Policy) -> Policy:
         algorithm=rules.algorithm or fields.algorithm,
         limits=rules.limits or fields.limits,
         drain_timeout_s=rules.drain_timeout_s,
+        monitor=rules.monitor,
     )
     keeps = rules.persistence
     if keeps is None:

@@ -119,6 +119,15 @@ ALGORITHM = Annotation(
     "`source-hash`; what an L4Policy says counts before it.",
     example="source-hash",
 )
+HEALTH_MONITOR = Annotation(
+    own="lbctl.io/health-monitor",
+    aliases=(),
+    field="",
+    meaning="How nodes ask members whether they work: `tcp`, `half-open`, `udp`, `http` or "
+    "`https`, with a port and for HTTP a path where they are wanted; what an L4Policy says counts "
+    "before it.",
+    example="http:8081/healthz",
+)
 DRAIN_TIMEOUT = Annotation(
     own="lbctl.io/drain-timeout",
     aliases=(),
@@ -138,6 +147,7 @@ ALL = (
     TTL,
     AT_ZERO,
     ALGORITHM,
+    HEALTH_MONITOR,
     DRAIN_TIMEOUT,
 )
 """In the order of the docs."""
