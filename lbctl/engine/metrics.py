@@ -14,6 +14,8 @@ from lbctl.ipam.resolve import Resolved
 from lbctl.kube.objects import Json, name_of
 from lbctl.kube.store import Change, Store
 from lbctl.model import errors
+from lbctl.plan import policy_status
+from lbctl.plan.objects import shown
 from lbctl.runtime import metrics
 from lbctl.runtime.metrics import Definition
 
@@ -40,6 +42,13 @@ POOL_READY = Definition(
     "lbctl_pool_ready",
     "1 where a pool gives addresses as it says, 0 where its condition Ready says why it does not.",
     ("pool",),
+)
+POLICIES = Definition(
+    "gauge",
+    "lbctl_policies",
+    "L4Policies by their condition Accepted: `True`, `False` (its reason says why one does not "
+    "count as it says), `Unknown` (the leader has not come to it yet).",
+    ("accepted",),
 )
 AGENTS = Definition(
     "gauge",
@@ -76,8 +85,8 @@ EVENTS_DROPPED = Definition(
     "Kubernetes events that were not sent: too many at a time, or refused.",
 )
 OWN = (
-    LEADER, SERVICES, REFUSED, POOL_ADDRESSES, POOL_USED, POOL_READY, AGENTS, QUEUE, PASSES,
-    PASS_SECONDS, BIRTH_SECONDS, EVENTS_DROPPED,
+    LEADER, SERVICES, REFUSED, POOL_ADDRESSES, POOL_USED, POOL_READY, POLICIES, AGENTS,
+    QUEUE, PASSES, PASS_SECONDS, BIRTH_SECONDS, EVENTS_DROPPED,
 )  # fmt: skip
 
 STATES = ("Up", "Down", "Pending")
@@ -199,6 +208,7 @@ def _computed(controller: Controller) -> Iterator[Metric]:
     yield POOL_ADDRESSES.family(_sizes(controller.resolved.pools).items())
     yield POOL_USED.family(_used(controller.resolved.pools, known.allocations).items())
     yield POOL_READY.family(_ready(controller.resolved).items())
+    yield POLICIES.family(_accepted(known.policies).items())
     yield AGENTS.family(_agents(known.serving_nodes, controller.is_live).items())
     yield QUEUE.family([((), controller.queue_depth)])
     yield EVENTS_DROPPED.family([((), controller.events_dropped)])
@@ -235,6 +245,14 @@ def _ready(resolved: Resolved) -> Mapping[tuple[str], int]:
     # A name that the settings have, too: theirs gives addresses.
     ready |= {pool.name: 1 for pool in resolved.pools if pool.name not in resolved.lasting}
     return {(name,): value for name, value in ready.items()}
+
+
+def _accepted(policies: Store) -> Mapping[tuple[str], int]:
+    counted = dict.fromkeys(("True", "False", "Unknown"), 0)
+    for obj in policies:
+        accepted = shown(obj.get("status") or {}, policy_status.ACCEPTED)
+        counted[accepted.get("status", "Unknown")] += 1
+    return {(status,): count for status, count in counted.items()}
 
 
 def _agents(serving_nodes: Store, is_live: Callable[[str], bool]) -> Mapping[tuple[str, str], int]:

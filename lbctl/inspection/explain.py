@@ -201,6 +201,8 @@ def _members(case: _Case, found: ObservedDecision, ready: readiness.Readiness) -
         text += f", {failing} of them {'fail their' if failing > 1 else 'fails its'} health monitor"
     if ready.dataplane in readiness.EMPTY:
         text = text if case.view.endpoints else "there are no endpoints"
+        if ready.dataplane is Reason.TRAFFIC_OFF:
+            text = "nobody gets through"
         since = found.virtual_service.empty_since or _since_reason(case, ready.dataplane)
         return Stage("members", Mark.FAILING, text, ready.dataplane, since, lines)
     return Stage("members", Mark.DONE, text, details=lines)

@@ -4,6 +4,7 @@ import dataclasses
 import enum
 from dataclasses import dataclass
 
+from lbctl.model.monitors import Monitor
 from lbctl.model.reasons import Refused
 
 ALGORITHMS = ("maglev", "round-robin", "least-connections", "source-hash")
@@ -13,7 +14,7 @@ ALGORITHMS = ("maglev", "round-robin", "least-connections", "source-hash")
 class Aspect(enum.Enum):
     """What a policy may ask for; the value is the field as users write it."""
 
-    ENABLED = "enabled"
+    ENABLED = "enabled: false"
     MAGLEV = "algorithm: maglev"
     ROUND_ROBIN = "algorithm: round-robin"
     LEAST_CONNECTIONS = "algorithm: least-connections"
@@ -25,6 +26,7 @@ class Aspect(enum.Enum):
     CONNECTIONS_PER_SECOND = "limits.connectionsPerSecond"
     CONNECTIONS_PER_CLIENT = "limits.connectionsPerClient"
     DRAIN_TIMEOUT = "drainTimeoutSeconds"
+    MONITOR = "monitor"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +62,7 @@ class TrafficRules:
     """Canonical CIDRs."""
     limits: Limits | None = None
     drain_timeout_s: int | None = None
+    monitor: Monitor | None = None
 
     def over(self, other: "TrafficRules") -> "TrafficRules":
         """Return these rules, and what they do not say as another one says it.
@@ -136,6 +139,7 @@ def aspects(rules: TrafficRules) -> tuple[Aspect, ...]:
         Aspect.CONNECTIONS_PER_SECOND: bool(limits.connections_per_s),
         Aspect.CONNECTIONS_PER_CLIENT: bool(limits.connections_per_client),
         Aspect.DRAIN_TIMEOUT: rules.drain_timeout_s is not None,
+        Aspect.MONITOR: rules.monitor is not None,
     }
     return tuple(aspect for aspect, wanted in asked.items() if wanted)
 
@@ -146,8 +150,16 @@ _BY_ALGORITHM = {
     "least-connections": Aspect.LEAST_CONNECTIONS,
     "source-hash": Aspect.SOURCE_HASH,
 }
-EVERYWHERE = frozenset({Aspect.ENABLED, Aspect.MAGLEV, Aspect.PERSISTENCE, Aspect.SOURCE_RANGES})
-"""What each backend can do."""
+EVERYWHERE = frozenset(
+    {
+        Aspect.ENABLED,
+        Aspect.MAGLEV,
+        Aspect.PERSISTENCE,
+        Aspect.SOURCE_RANGES,
+        Aspect.MONITOR,
+    }
+)
+"""What each backend can do; the agent itself asks members whether they work."""
 CAPABILITIES: dict[str, frozenset[Aspect]] = {
     "ovs": EVERYWHERE | {Aspect.SOURCE_HASH},
     "nft": EVERYWHERE | {Aspect.SOURCE_HASH},

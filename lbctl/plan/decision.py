@@ -72,8 +72,20 @@ def _policy(view: View, service: ServiceFacts) -> Policy:
     """Return the policy; what was decided stays while what is asked for can't be followed."""
     found = policies.resolve(service, view.policies)
     if isinstance(found, Refused):
-        found = view.decision.virtual_service.policy if view.decision else service.policy
+        decided = view.decision.virtual_service.policy if view.decision else service.policy
+        found = _closed_further(decided, service)
     return dataclasses.replace(found, external_traffic_policy=terms.traffic_policy(view, service))
+
+
+def _closed_further(decided: Policy, service: ServiceFacts) -> Policy:
+    """Return what was decided, without the clients that the Service lets in no more.
+
+    Who narrows the ranges of a Service may not have to mend its policy first.
+    """
+    ranges = policies.narrowed(decided.source_ranges, service.policy.source_ranges)
+    if {*ranges} == {*decided.source_ranges}:
+        return decided
+    return dataclasses.replace(decided, source_ranges=ranges)
 
 
 def _empty_since(view: View, names: WantedNames, policy: Policy, now: datetime.datetime) -> str:

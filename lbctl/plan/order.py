@@ -90,11 +90,20 @@ def _serve(view: View, service: ServiceFacts, now: datetime.datetime) -> Plan:
     if not service.finalized:
         return Plan((_finalizing(view, service, wanted),))
     if found is None:
-        awaited = not service.ingress or _idle(view, wanted) is None
-        return Plan((steps.WriteDecision(wanted, "", awaited=awaited),))
+        return _decide(view, service, wanted)
     if found.virtual_service != wanted:
         return Plan((steps.WriteDecision(wanted, found.resource_version),))
     return _report(view, service, found, now)
+
+
+def _decide(view: View, service: ServiceFacts, wanted: VirtualService) -> Plan:
+    """Make the first decision; before it, nothing is shown of a family that was given up."""
+    kept = tuple(entry for entry in service.ingress if entry.version in service.families)
+    if kept != service.ingress:
+        told = (conditions.address_condition(view, service),)
+        return Plan(_status_step(service, kept, told))
+    awaited = not service.ingress or _idle(view, wanted) is None
+    return Plan((steps.WriteDecision(wanted, "", awaited=awaited),))
 
 
 def _refuse(view: View, service: ServiceFacts, now: datetime.datetime) -> Plan:

@@ -69,6 +69,7 @@ def apply(rules: TrafficRules, fields: Policy) -> Policy:
         algorithm=rules.algorithm or fields.algorithm,
         limits=rules.limits or fields.limits,
         drain_timeout_s=rules.drain_timeout_s,
+        monitor=rules.monitor,
     )
     keeps = rules.persistence
     if keeps is None:
@@ -123,8 +124,8 @@ def unsupported(
     rules: TrafficRules | Refused, agents: Iterable[AgentState]
 ) -> tuple[tuple[str, tuple[Aspect, ...]], ...]:
     """Return what backends of nodes can't do of the rules: (backend, what), sorted."""
-    if isinstance(rules, Refused):
-        return ()
+    if isinstance(rules, Refused) or rules == TrafficRules():
+        return ()  # who asks for nothing costs no look at the agents
     found = ((backend, lacking(rules, backend)) for backend in backends(agents))
     return tuple((backend, aspects) for backend, aspects in found if aspects)
 

@@ -116,15 +116,24 @@ ALGORITHM = Annotation(
     aliases=(),
     field="",
     meaning="How a member is chosen: `maglev`, `round-robin`, `least-connections` or "
-    "`source-hash`; an L4Policy that says it counts before.",
+    "`source-hash`; what an L4Policy says counts before it.",
     example="source-hash",
+)
+HEALTH_MONITOR = Annotation(
+    own="lbctl.io/health-monitor",
+    aliases=(),
+    field="",
+    meaning="How nodes ask members whether they work: `tcp`, `half-open`, `udp`, `http` or "
+    "`https`, with a port and for HTTP a path where they are wanted; what an L4Policy says counts "
+    "before it.",
+    example="http:8081/healthz",
 )
 DRAIN_TIMEOUT = Annotation(
     own="lbctl.io/drain-timeout",
     aliases=(),
     field="",
     meaning="How long a terminating member keeps its connections: seconds, or a duration such as "
-    "`1m30s`; an L4Policy that says it counts before.",
+    "`1m30s`; what an L4Policy says counts before it.",
     example="60",
 )
 
@@ -138,6 +147,7 @@ ALL = (
     TTL,
     AT_ZERO,
     ALGORITHM,
+    HEALTH_MONITOR,
     DRAIN_TIMEOUT,
 )
 """In the order of the docs."""

@@ -7,6 +7,7 @@ from typing import Any, Literal
 import pydantic
 from pydantic import Field
 
+from lbctl.model.monitors import Monitor
 from lbctl.model.policy import (
     ALGORITHMS,
     DeclaredPolicy,
@@ -20,6 +21,7 @@ from lbctl.settings_parts import Section
 from lbctl.translate import annotations as table
 from lbctl.translate import durations
 from lbctl.translate.faults import first_fault
+from lbctl.translate.monitors import MonitorForm, monitor_of, parse_short
 
 MAX_TARGETS = 16
 LONGEST_DRAIN_S = 86_400
@@ -50,6 +52,7 @@ class _Spec(Section):
     source_ranges: tuple[str, ...] = ()
     limits: _Limits | None = None
     drain_timeout_seconds: int | None = Field(default=None, ge=0, le=LONGEST_DRAIN_S)
+    monitor: MonitorForm | None = None
 
 
 def translate_policy(obj: Mapping[str, Any]) -> DeclaredPolicy:
@@ -82,6 +85,14 @@ def read_rules(annotations: Mapping[str, str]) -> TrafficRules | Refused:
                 "of a day at most"
             )
         rules = TrafficRules(drain_timeout_s=seconds).over(rules)
+    for key, text in table.HEALTH_MONITOR.said(annotations):
+        monitor = parse_short(text)
+        if monitor is None:
+            return _refused(
+                f"annotation {key}: {text!r} is no type tcp, half-open, udp, http or https with a "
+                "port and a path where they are wanted, as http:8081/healthz"
+            )
+        rules = TrafficRules(monitor=monitor).over(rules)
     return rules
 
 
@@ -116,7 +127,15 @@ def _rules(spec: _Spec) -> TrafficRules:
         source_ranges=_ranges(spec.source_ranges),
         limits=_limits(spec.limits) if spec.limits else None,
         drain_timeout_s=spec.drain_timeout_seconds,
+        monitor=_monitor(spec.monitor) if spec.monitor else None,
     )
+
+
+def _monitor(said: MonitorForm) -> Monitor:
+    try:
+        return monitor_of(said)
+    except ValueError as error:
+        raise ValueError(f"spec.monitor: {error}") from error
 
 
 def _limits(said: _Limits) -> Limits:

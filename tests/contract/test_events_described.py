@@ -18,12 +18,26 @@ import event_loops
 from lbctl.engine import events, executor
 from lbctl.kube import config, resources
 from lbctl.kube.client import Client
-from lbctl.model.reasons import MEANING, OF_POOLS, Condition, ConditionType, Reason
+from lbctl.kube.objects import Json
+from lbctl.kube.resources import Resource
+from lbctl.model.reasons import (
+    MEANING,
+    OF_POLICIES,
+    OF_POOLS,
+    Condition,
+    ConditionType,
+    Reason,
+)
 from lbctl.translate.service import translate_service
 from lbctl_lab import binaries, progress
 
 pytestmark = pytest.mark.root
-TRUE = {Reason.ALLOCATED, Reason.POOL_SERVES}
+TRUE = {
+    Reason.ALLOCATED,
+    Reason.POOL_SERVES,
+    Reason.POLICY_ACCEPTED,
+    Reason.POLICY_SUPPORTED,
+}
 OF_SERVICES = [
     (kind, reason)
     for kind, told in executor.TOLD.items()
@@ -86,15 +100,27 @@ def test_each_reason_of_a_service(real_api: Path, name: str) -> None:
 
 
 def test_each_reason_of_a_pool(real_api: Path, name: str) -> None:
-    async def created() -> dict[str, object]:
+    body = {"metadata": {"name": name}, "spec": {"addresses": ["198.19.5.1"]}}
+    tell_of(real_api, resources.ADDRESS_POOLS, body, OF_POOLS)
+    assert described(real_api, "addresspool", name) == wanted(OF_POOLS)
+
+
+def test_each_reason_of_a_policy(real_api: Path, name: str) -> None:
+    body = {"metadata": {"name": name}, "spec": {"targetRefs": [{"name": name}]}}
+    tell_of(real_api, resources.L4_POLICIES, body, OF_POLICIES)
+    assert described(real_api, "l4policy", name) == wanted(OF_POLICIES)
+
+
+def tell_of(real_api: Path, resource: Resource, body: Json, reasons: Iterable[Reason]) -> None:
+    """Create an object and tell of it whatever there is to tell."""
+
+    async def created() -> Json:
         async with Client(config.load(real_api)) as api:
-            body = {"metadata": {"name": name}, "spec": {"addresses": ["198.19.5.1"]}}
-            return await api.create(resources.ADDRESS_POOLS, body)
+            return await api.create(resource, body, "default" if resource.namespaced else None)
 
     obj = event_loops.run(created())
     told = [
         {"status": str(reason in TRUE), "reason": reason.value, "message": MEANING[reason]}
-        for reason in OF_POOLS
+        for reason in reasons
     ]
-    tell(real_api, [events.event_of_pool(obj, ready) for ready in told])
-    assert described(real_api, "addresspool", name) == wanted(OF_POOLS)
+    tell(real_api, [events.event_about(resource, obj, condition) for condition in told])

@@ -16,6 +16,7 @@ from lbctl.kube import config, resources
 from lbctl.kube.client import Client
 from lbctl.kube.objects import Json
 from lbctl.model import errors
+from lbctl.model.monitors import Kind, Monitor, render_monitor
 from lbctl.model.policy import Demand
 from lbctl.translate.policies import translate_policy
 from real_controller import controlled, until
@@ -59,6 +60,7 @@ GOOD: list[dict[str, Any]] = [
     built.spec_of(sourceRanges=["192.0.2.0/24", "2001:db8::/32", "0.0.0.0/0"]),
     built.spec_of(limits={"connections": 1, "connectionsPerSecond": 2, "connectionsPerClient": 3}),
     built.spec_of(drainTimeoutSeconds=0),
+    built.spec_of(monitor={"type": "https", "port": 8443, "codes": ["200-299"], "verify": True}),
 ]
 
 
@@ -92,6 +94,8 @@ BAD: list[tuple[dict[str, Any], str]] = [
     (built.spec_of(drainTimeoutSeconds=-1), "drainTimeoutSeconds"),
     (built.spec_of(drainTimeoutSeconds=86_401), "drainTimeoutSeconds"),
     (built.spec_of(enabled="no"), "enabled"),
+    (built.spec_of(monitor={"port": 81}), "type"),
+    (built.spec_of(monitor={"type": "tcp", "timeoutMilliseconds": 9000}), "longer than half"),
 ]
 
 
@@ -144,12 +148,13 @@ def test_a_policy_counts_for_its_service_and_the_oldest_of_two(real_api: Path, n
     async def body() -> None:
         one, two = f"{name}-a", f"{name}-b"
         async with controlled(real_api, SETTINGS) as api:
-            spec = built.spec_of(name, algorithm="source-hash", limits={"connections": 7})
+            spec = built.spec_of(name, algorithm="source-hash", monitor={"type": "udp"})
             await api.create(POLICIES, body_of(one, spec), "default")
             await until(api, POLICIES, one, says("Accepted", "False", "TargetNotFound"))
             await create(api, name)
             await until(api, POLICIES, one, says("Accepted", "True", "Accepted"))
-            wanted = decided(algorithm="source-hash", limits={"connections": 7})
+            monitor = render_monitor(Monitor(Kind.UDP))
+            wanted = decided(algorithm="source-hash", monitor=monitor)
             await until(api, DECISIONS, f"default.{name}", wanted)
             # Of one second or not: the name comes after.
             off = built.spec_of(name, enabled=False)

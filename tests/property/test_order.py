@@ -239,3 +239,17 @@ def test_a_service_is_born_scaled_and_deleted_and_nothing_stays() -> None:
     assert not world.decisions
     assert not world.allocations
     assert not any(agent.programmed for agent in world.agents)
+
+
+def test_an_address_shown_at_birth_goes_with_its_family_before_there_is_a_decision() -> None:
+    machine = Cluster()
+    machine.world.create("kuard")
+    machine.do_one("kuard", 0)
+    machine.do_one("kuard", 0)
+    assert machine.world.shown() == {"kuard": ["192.0.2.1"]}
+    machine.world.change("kuard", {"ipFamilies": ["IPv6"]})
+    for _ in range(6):
+        machine.do_one("kuard", 0)
+        machine.what_a_service_shows_is_served()
+    machine.teardown()
+    assert machine.world.shown() == {"kuard": ["2001:db8::1"]}

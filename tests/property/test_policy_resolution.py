@@ -34,6 +34,7 @@ FIELDS: dict[str, st.SearchStrategy[Any]] = {
     "sourceRanges": st.lists(CIDRS, max_size=3),
     "limits": st.fixed_dictionaries({}, optional={"connections": st.integers(1, 9)}),
     "drainTimeoutSeconds": st.integers(0, 9),
+    "monitor": st.sampled_from([{"type": "tcp"}, {"type": "http", "port": 81, "path": "/ok"}]),
 }
 TARGETS = st.lists(st.sampled_from(["kuard", "web", "api"]), min_size=1, max_size=3, unique=True)
 GOOD = st.fixed_dictionaries({}, optional=FIELDS)
@@ -74,7 +75,11 @@ def test_there_is_one_answer_in_whatever_order_policies_come(
     assert isinstance(answer, Refused) is closed
 
 
-@given(notes=st.dictionaries(st.sampled_from(["algorithm", "drain-timeout"]), st.text(max_size=9)))
+@given(
+    notes=st.dictionaries(
+        st.sampled_from(["algorithm", "drain-timeout", "health-monitor"]), st.text(max_size=9)
+    )
+)
 def test_annotations_are_followed_or_refused(notes: dict[str, str]) -> None:
     read_rules({f"lbctl.io/{key}": text for key, text in notes.items()})
 

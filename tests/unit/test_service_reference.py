@@ -69,13 +69,14 @@ def test_every_annotation_has_a_row(annotation: annotations.Annotation) -> None:
     assert annotation.own in first_cells()
 
 
-@pytest.mark.parametrize("page", ["service-fields.md", "endpoints.md"])
+@pytest.mark.parametrize("page", ["service-fields.md", "endpoints.md", "l4-policy.md"])
 def test_reasons_that_the_pages_name_exist(page: str) -> None:
     words = set(re.findall(r"`([A-Z][a-z]+[A-Z]\w+)`", (REFERENCE / page).read_text()))
     known = {reason.value for reason in Reason}
     assert words & known
     others = {
         "ClientIP",
+        "DataplaneReady",
         "LoadBalancer",
         "RequireDualStack",
         "NotReady",

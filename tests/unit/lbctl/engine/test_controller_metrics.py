@@ -81,6 +81,23 @@ def test_services_are_shown_by_state_and_those_without_an_address_apart(tmp_path
     play(tmp_path, body)
 
 
+def test_policies_are_shown_by_whether_they_count(tmp_path: Path) -> None:
+    async def body(bed: Bed, port: int) -> None:
+        await bed.create("web")
+        for name, target in (("web", "web"), ("young", "web"), ("late", "absent")):
+            policy = {"metadata": {"name": name}, "spec": {"targetRefs": [{"name": target}]}}
+            await bed.api.create(controller_bed.resources.L4_POLICIES, policy, "default")
+        for accepted, count in (("True", 1), ("False", 2), ("Unknown", 0)):
+            await metrics_reader.until(
+                port,
+                lambda shown, accepted=accepted, count=count: (  # type: ignore[misc]
+                    shown.value("lbctl_policies", accepted=accepted) == count
+                ),
+            )
+
+    play(tmp_path, body)
+
+
 def test_agents_are_shown_by_what_is_known_of_them(tmp_path: Path) -> None:
     async def body(bed: Bed, port: int) -> None:
         await bed.agent("node-1")

@@ -33,6 +33,7 @@ def _is_others(entry: str) -> bool:
         "leases",
         "fabrics",
         "addresspools",  # counters, gathered over a second: test_pools_shown.py
+        "l4policies",  # statuses, gathered over a second: test_policies_shown.py
         " zones ",  # serials, gathered over a second: test_zones_shown.py
     )
     return any(part in entry for part in theirs)
@@ -94,6 +95,29 @@ def test_a_birth_with_members_costs_one_write_more(play: Play) -> None:
             await acknowledged(bed)
             await bed.until(lambda: bed.state() == ("Up", "", "2/2"))
         assert plain(found) == sorted([*BIRTH, "patch services kuard"])
+
+    play(body)
+
+
+def test_a_policy_costs_one_write_for_each_service_that_it_changes(play: Play) -> None:
+    async def body(bed: Bed) -> None:
+        for name in ("kuard", "other"):
+            await bed.create(name)
+            await served(bed, name)
+        refs = [{"name": name} for name in ("kuard", "other")]
+        policy = {"metadata": {"name": "web"}, "spec": {"targetRefs": refs, "algorithm": "maglev"}}
+        async with written(bed) as found:
+            await bed.api.create(resources.L4_POLICIES, policy, "default")
+        assert found == []  # it says what holds without it
+        async with written(bed) as found:
+            patch = {"spec": {"algorithm": "source-hash"}}
+            await bed.api.patch(resources.L4_POLICIES, "web", patch, "default")
+        assert found == [
+            "patch l4virtualservices/status default.kuard",
+            "patch l4virtualservices/status default.other",
+            "replace l4virtualservices default.kuard",
+            "replace l4virtualservices default.other",
+        ]
 
     play(body)
 

@@ -129,6 +129,7 @@ def test_what_open_vswitch_does_not_do_is_said(spec: dict[str, Any], lacks: str)
         {"algorithm": "source-hash"},
         {"persistence": {"type": "ClientIP"}},
         {"sourceRanges": ["192.0.2.0/24"]},
+        {"monitor": {"type": "half-open"}},
     ],
 )
 def test_what_open_vswitch_does_is_said(spec: dict[str, Any]) -> None:

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 import policy_builders as built
+from lbctl.model.monitors import Kind, Monitor
 from lbctl.model.policy import Aspect, Demand, Limits, Persistence, TrafficRules, aspects
 from lbctl.model.reasons import Reason, Refused
 from lbctl.translate.policies import read_rules, translate_policy
@@ -43,6 +44,10 @@ def fault(obj: dict[str, Any]) -> Refused:
             TrafficRules(limits=Limits(connections=9, connections_per_client=2)),
         ),
         ({"drainTimeoutSeconds": 0}, TrafficRules(drain_timeout_s=0)),
+        (
+            {"monitor": {"type": "http", "path": "/ok", "fall": 5, "codes": ["200"]}},
+            TrafficRules(monitor=Monitor(Kind.HTTP, fall=5, path="/ok", codes=((200, 200),))),
+        ),
     ],
 )
 def test_each_field_is_one_rule(spec: dict[str, Any], asked: TrafficRules) -> None:
@@ -59,6 +64,13 @@ def test_each_field_is_one_rule(spec: dict[str, Any], asked: TrafficRules) -> No
         (built.spec_of(drainTimeoutSeconds=86_401), "spec.drainTimeoutSeconds"),
         (built.spec_of(persistence={"type": "Cookie"}), "spec.persistence.type"),
         (built.spec_of(trafic="off"), "spec.trafic"),
+        (built.spec_of(monitor={}), "spec.monitor.type"),
+        (built.spec_of(monitor={"type": "ping"}), "spec.monitor.type"),
+        (
+            built.spec_of(monitor={"type": "tcp", "timeoutMilliseconds": 9000}),
+            "spec.monitor: the timeout is longer",
+        ),
+        (built.spec_of(monitor={"type": "http", "codes": ["ok"]}), "spec.monitor.codes.0"),
         ({"targetRefs": [{"kind": "Gateway", "name": "kuard"}]}, "spec.targetRefs.0.kind"),
         ({"targetRefs": []}, "spec.targetRefs"),
         ({"targetRefs": "kuard"}, "spec.targetRefs"),
@@ -97,6 +109,15 @@ def test_a_last_good_spec_that_is_none_counts_for_nothing() -> None:
         ({"lbctl.io/algorithm": " round-robin "}, TrafficRules(algorithm="round-robin")),
         ({"lbctl.io/drain-timeout": "1m30s"}, TrafficRules(drain_timeout_s=90)),
         ({"lbctl.io/drain-timeout": ""}, TrafficRules()),
+        ({"lbctl.io/health-monitor": "tcp"}, TrafficRules(monitor=Monitor(Kind.TCP))),
+        (
+            {"lbctl.io/health-monitor": "half-open:8081"},
+            TrafficRules(monitor=Monitor(Kind.HALF_OPEN, port=8081)),
+        ),
+        (
+            {"lbctl.io/health-monitor": "https/healthz"},
+            TrafficRules(monitor=Monitor(Kind.HTTPS, path="/healthz")),
+        ),
         (
             {"lbctl.io/algorithm": "maglev", "lbctl.io/drain-timeout": "0"},
             TrafficRules(algorithm="maglev", drain_timeout_s=0),
@@ -113,6 +134,11 @@ def test_annotations_ask_for_the_same(notes: dict[str, str], asked: TrafficRules
         {"lbctl.io/algorithm": "Maglev"},
         {"lbctl.io/drain-timeout": "soon"},
         {"lbctl.io/drain-timeout": "86401"},
+        {"lbctl.io/health-monitor": "ping"},
+        {"lbctl.io/health-monitor": "tcp:0"},
+        {"lbctl.io/health-monitor": "tcp:65536"},
+        {"lbctl.io/health-monitor": "tcp/healthz"},
+        {"lbctl.io/health-monitor": "http:80/a b"},
     ],
 )
 def test_an_annotation_that_cannot_be_followed_is_named(notes: dict[str, str]) -> None:
@@ -130,6 +156,7 @@ def test_everything_that_may_be_asked_has_a_name() -> None:
         source_ranges=("192.0.2.0/24",),
         limits=Limits(1, 1, 1),
         drain_timeout_s=1,
+        monitor=Monitor(Kind.TCP),
     )
     algorithms = ("maglev", "round-robin", "least-connections", "source-hash")
     named = {aspect for name in algorithms for aspect in aspects(TrafficRules(algorithm=name))}

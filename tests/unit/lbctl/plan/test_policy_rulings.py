@@ -117,11 +117,12 @@ WRONG = built.declared(**built.BAD)
 SLICE = builders.endpoint_slice(builders.endpoint("10.244.1.1"))
 
 
-def born(**fields: Any) -> View:
+def born(obj: dict[str, Any] | None = None, **fields: Any) -> View:
     """Return the view of a Service that has its address, and no decision yet."""
-    offers = builders.view(service()).offers.values()
+    made = obj or service()
+    offers = builders.view(made).offers.values()
     held = tuple(offer.allocation for offer in offers if isinstance(offer, Grant))
-    return builders.view(service(), allocations=held, slices=(SLICE,), **fields)
+    return builders.view(made, allocations=held, slices=(SLICE,), **fields)
 
 
 def decided(view: View, **fields: Any) -> View:
@@ -164,6 +165,33 @@ def test_what_is_announced_keeps_what_was_decided_when_a_policy_comes_that_is_wr
     )
     assert condition.reason is Reason.POLICY_REFUSED
     assert "what was decided before stays" in condition.message
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "left"),
+    [
+        ([], ["192.0.2.0/24"], ("192.0.2.0/24",)),
+        (["192.0.2.0/24", "192.0.2.8/29"], ["192.0.2.8/29"], ("192.0.2.8/29",)),
+        (
+            ["10.0.0.0/8", "192.0.2.0/24", "10.1.0.0/16"],
+            ["10.0.0.0/8", "192.0.2.0/24", "10.1.0.0/16"],
+            ("10.0.0.0/8", "192.0.2.0/24", "10.1.0.0/16"),
+        ),
+        (["192.0.2.0/24"], [], ("192.0.2.0/24",)),
+    ],
+)
+def test_while_a_policy_is_wrong_its_service_can_be_closed_further_and_not_opened(
+    before: list[str], now: list[str], left: tuple[str, ...]
+) -> None:
+    held = decided(born(obj=service(loadBalancerSourceRanges=before)))
+    facts = builders.facts(service(loadBalancerSourceRanges=now))
+    view = dataclasses.replace(held, service=facts, policies=(WRONG,))
+    for _ in range(2):  # and comes to rest
+        wanted = decision.desired_decision(view, facts, builders.NOW)
+        assert wanted.policy.source_ranges == left
+        view = dataclasses.replace(
+            view, decision=ObservedDecision(wanted, "uid-d", "31", 2, 31, None)
+        )
 
 
 def test_a_bad_edit_of_a_policy_changes_nothing() -> None:
