@@ -14,6 +14,7 @@ from lbctl.translate.failing import FailingMember
 from lbctl_dataplane.monitors.health import Target
 from lbctl_dataplane.rules.frontend import Frontend, Member
 
+_REASONS = {failure.value for failure in Failure}
 Failures = Callable[[Target], Failure | None]
 """Tells why a target is down; None: it is not."""
 
@@ -75,6 +76,21 @@ class Judge:
         """Return the failing members of all frontends, also where all of one fail; sorted."""
         found = {member for entry in self._judged.values() for member in entry.failing}
         return tuple(sorted(found, key=FailingMember.order))
+
+    def targets_of(self, failing: Iterable[FailingMember]) -> dict[Target, Failure]:
+        """Return whom to ask about failing members, of those taken, and why these fail."""
+        reasons = {
+            (member.key, member.address, member.protocol, member.port): member.reason
+            for member in failing
+        }
+        found: dict[Target, Failure] = {}
+        for entry in self._judged.values() if reasons else ():
+            key, protocol = entry.given.key, entry.given.place.protocol
+            for member, target in entry.targets.items():
+                why = reasons.get((key, member.address, protocol, member.port))
+                if why in _REASONS:
+                    found[target] = Failure(why)
+        return found
 
     def take(self, frontends: Sequence[Frontend], monitors: Mapping[str, Monitor]) -> set[Target]:
         """Take what is to be judged, and by which monitor, by key of the virtual service.

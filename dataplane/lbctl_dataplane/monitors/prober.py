@@ -11,6 +11,7 @@ from typing import Protocol
 
 from lbctl.model.monitors import Failure
 from lbctl.model.virtual_service import VirtualService
+from lbctl.translate.failing import FailingMember
 from lbctl_dataplane.monitors import probes
 from lbctl_dataplane.monitors.health import Target
 from lbctl_dataplane.monitors.judging import Judge
@@ -64,6 +65,7 @@ class Prober:
         self._judge = Judge()
         self._roster = Roster(random.random)
         self._news = asyncio.Event()
+        self._restored: tuple[FailingMember, ...] = ()
         self._running = 0
         self._rests_until = 0.0
         self._complains_at = 0.0
@@ -78,6 +80,9 @@ class Prober:
         moved = self._judge.take(frontends, monitors)
         if moved:
             now = asyncio.get_running_loop().time()
+            for target, why in self._judge.targets_of(self._restored).items():
+                self._roster.recall(target, why, now)
+            self._restored = ()
             self._roster.update(moved, self._judge.targets, now)
             self._news.set()
         made = self._judge.judge(self._roster.changed, self._roster.failure)
@@ -86,6 +91,10 @@ class Prober:
         down = {(member.address, member.protocol, member.port) for member in failing}
         self._tally.stand(len(self._roster), len(down))
         return Verdict(made, failing)
+
+    def restore(self, failing: tuple[FailingMember, ...]) -> None:
+        """Take who failed when this agent ran before: they fail until they are proved to work."""
+        self._restored = failing
 
     async def follow(self, changed: Callable[[], None]) -> None:
         """Ask for ever; call `changed` when what is known of somebody is other than before."""
