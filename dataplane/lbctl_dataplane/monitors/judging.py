@@ -1,8 +1,6 @@
 """Frontends without the members that fail their monitor, at a cost that grows with changes. Pure.
 
-A failing member gets no new connections. It keeps those that it has, but for UDP: a datagram ends
-nothing, and who sends from one port for ever would stay with a dead member. Where all members of
-a frontend fail, Kubernetes' readiness wins and all of them stay: the monitor may be what is wrong.
+What a failing member loses, `lbctl_dataplane.rules.frontend.without` says.
 """
 
 import dataclasses
@@ -12,6 +10,7 @@ from dataclasses import dataclass
 from lbctl.model.monitors import Failure, Monitor
 from lbctl.translate.failing import FailingMember
 from lbctl_dataplane.monitors.health import Target
+from lbctl_dataplane.rules import frontend
 from lbctl_dataplane.rules.frontend import Frontend, Member
 
 _REASONS = {failure.value for failure in Failure}
@@ -19,26 +18,14 @@ Failures = Callable[[Target], Failure | None]
 """Tells why a target is down; None: it is not."""
 
 
-def targets_of(frontend: Frontend, monitor: Monitor) -> dict[Member, Target]:
+def targets_of(given: Frontend, monitor: Monitor) -> dict[Member, Target]:
     """Return whom a monitor asks about each member that gets connections."""
-    if not monitor.asks(frontend.place.protocol):
+    if not monitor.asks(given.place.protocol):
         return {}
     return {
         member: Target(member.address, monitor.port or member.port, monitor)
-        for member in frontend.members
+        for member in given.members
     }
-
-
-def without(frontend: Frontend, failing: Set[Member]) -> Frontend:
-    """Return a frontend in which failing members get no new connections, unless all fail."""
-    left = tuple(member for member in frontend.members if member not in failing)
-    if not left or len(left) == len(frontend.members):
-        return frontend
-    lingering = frontend.lingering
-    if frontend.place.protocol != "UDP":
-        out = (member for member in frontend.members if member in failing)
-        lingering = tuple(sorted((*lingering, *out)))
-    return dataclasses.replace(frontend, members=left, lingering=lingering)
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +137,7 @@ def _judge(judged: _Judged, failures: Failures) -> _Judged:
     given = judged.given
     found = {member: failures(target) for member, target in judged.targets.items()}
     failing = {member: why for member, why in found.items() if why is not None}
-    made = without(given, failing.keys())
+    made = frontend.without(given, failing.keys())
     told = tuple(
         FailingMember(given.key, member.address, given.place.protocol, member.port, why.value)
         for member, why in failing.items()
