@@ -12,7 +12,7 @@ from typing import Protocol
 from lbctl.model.monitors import Failure
 from lbctl.model.virtual_service import VirtualService
 from lbctl.translate.failing import FailingMember
-from lbctl_dataplane.monitors import probes
+from lbctl_dataplane.monitors import answers, probes
 from lbctl_dataplane.monitors.health import Target
 from lbctl_dataplane.monitors.judging import Judge
 from lbctl_dataplane.monitors.port import Verdict
@@ -130,19 +130,26 @@ class Prober:
             self._running -= 1
         self._tally.probed(monitor.kind.value, result, clock() - began)
         if told and self._roster.told(turn, failure):
+            self._log_news(turn.target)
             changed()
         if not told:
             self._roster.untold(turn)
         if (self._roster.next_at() or 0.0) < self._rests_until:
             self._news.set()
 
+    def _log_news(self, target: Target) -> None:
+        why, place = self._roster.failure(target), answers.authority(target.address, target.port)
+        if why is None:
+            log.info("%s passes its %s monitor again", place, target.monitor.kind.value)
+        else:
+            log.info("%s fails its %s monitor: %s", place, target.monitor.kind.value, why.value)
+
     def _complain(self, target: Target, error: OSError) -> None:
         now = asyncio.get_running_loop().time()
         if now >= self._complains_at:
             log.warning(
-                "this machine cannot ask %s port %d, which says nothing about it: %s",
-                target.address,
-                target.port,
+                "this machine cannot ask %s, which says nothing about it: %s",
+                answers.authority(target.address, target.port),
                 error,
             )
             self._complains_at = now + COMPLAINT_S
