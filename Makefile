@@ -4,7 +4,7 @@ BIN := .venv/bin
 STAGE := scripts/stage
 
 .PHONY: help setup check test demo lab down conformance bench-vip bench-flap bench-scale bench-dns \
-	bench-dns-bad bench-nft-layouts image image-pins requirements values golden chart-test
+	bench-dns-bad bench-monitors bench-nft-layouts image image-pins requirements values golden chart-test
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -78,6 +78,9 @@ golden: values ## Write the reviewed renders of the chart again; look at the dif
 chart-test: setup ## The chart: lint, renders, schema, checks; as root also releases on a real API server
 	@$(BIN)/python -m pytest tests/unit/test_values.py tests/contract/test_chart.py \
 		tests/contract/test_chart_checks.py tests/contract/test_chart_release.py -q
+
+bench-monitors: setup ## Thousands of health monitors: CPU, memory, and how soon they tell
+	@$(BIN)/python tests/perf/bench_monitors.py $(OPTIONS)
 
 image: setup ## Container images and bills of materials in dist/images, without an engine
 	@$(BIN)/lbctl lab image build

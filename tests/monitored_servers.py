@@ -17,7 +17,9 @@ NOBODY = ("192.0.2.9", "2001:db8:b::9")
 """On the same link, and no one's."""
 NOWHERE = ("203.0.113.1", "2001:db8:ffff::1")
 """Without a way there."""
-WELL, BROKEN, LATE, CLOSING, CHUNKED, NONSENSE, HANGING, PATIENT, OLD, ENDLESS = range(8080, 8090)
+WELL, BROKEN, LATE, CLOSING, CHUNKED, NONSENSE, HANGING, PATIENT, OLD, ENDLESS, TALKER = range(
+    8080, 8091
+)
 COUNTED, TLS, REFUSED = 8100, 8443, 8999
 ECHO, SILENT, COUNT = 9000, 9001, 9002
 
@@ -53,6 +55,10 @@ async def serve(reader, writer):
             while True:
                 writer.write(b"dead" * 4096)
                 await writer.drain()
+        elif port == 8090:
+            while True:
+                writer.write(b"HTTP/1.1 100 Continue\\r\\n\\r\\n" * 1000)
+                await writer.drain()
         elif port in SAID:
             writer.write(SAID[port])
         if port in (8084, 8086):
@@ -75,7 +81,7 @@ async def main(certificate, addresses):
     loop = asyncio.get_running_loop()
     secure = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     secure.load_cert_chain(certificate)
-    for port in (*range(8080, 8090), 8100, 8443):
+    for port in (*range(8080, 8091), 8100, 8443):
         await asyncio.start_server(serve, addresses, port, ssl=secure if port == 8443 else None)
     for address in addresses:
         for port in (9000, 9001, 9002):

@@ -17,6 +17,7 @@ from lbctl.model.virtual_service import ServiceRef
 from lbctl.runtime import endpoint, reload
 from lbctl.runtime import metrics as common
 from lbctl.settings import Settings
+from lbctl.translate.failing import FailingMember, parse_failing, render_failing
 from lbctl_dataplane import decisions, metrics, state_file
 from lbctl_dataplane.roles import Role
 from lbctl_dataplane.serving_node import Identity, Report, Reporter, capped
@@ -33,6 +34,8 @@ FAILING_AFTER = 3
 """Passes that fail in a row until the cluster is told that nothing can be programmed."""
 MESSAGE_CHARS = 500
 """What of a fault's text goes into the status."""
+FAILING = "failing"
+"""What the state on disk calls members that fail their health monitor, beside objects."""
 SAVE_SHARE = 0.05
 """Part of the time that may go into writing the state."""
 
@@ -93,6 +96,7 @@ class Agent:
         self._passed = False
         """Something was programmed, so what we know is worth keeping."""
         self._failures = 0
+        self._failing: tuple[FailingMember, ...] = ()
         self._restore()
         own = options.node if role.name == "node" else ""
         self._later = asyncio.Event()
@@ -161,6 +165,7 @@ class Agent:
         for resource, store in self._stores.items():
             store.replace(objects.get(resource.plural, ()), 0)
             store.synced.clear()  # known, but not from the server yet
+        self._role.restore(parse_failing({FAILING: objects.get(FAILING, ())}))
         self._restored = True
         log.info("state of this boot restored: %d decisions", len(self._decision_store()))
 
@@ -222,6 +227,8 @@ class Agent:
         self._failures = 0
         self._passed = True
         self._complain(done.complaint)
+        if done.failing != self._failing:
+            self._failing, self._unsaved = done.failing, True
         message = done.complaint[:MESSAGE_CHARS]
         full = Report(view.decisions, view.slices, done.exceptions, False, message, done.failing)
         report = capped(full, view.spec_versions)
@@ -271,6 +278,7 @@ class Agent:
             resource.plural: list(store) for resource, store in self._stores.items()
         }
         objects[resources.L4_VIRTUAL_SERVICES.plural] += self._book.held_objects()
+        objects[FAILING] = [render_failing(member) for member in self._failing]
         state_file.save(self._options.state_path, objects)
 
     async def _check_holds(self) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from lbctl.kube.resources import Resource
 from lbctl.kube.store import Store
 from lbctl.settings import Settings
+from lbctl.translate.failing import FailingMember
 from lbctl_dataplane.backends import choice
 from lbctl_dataplane.backends.choice import Choice
 from lbctl_dataplane.backends.port import Leg, NodeBackend
@@ -51,6 +52,10 @@ class NodeRole:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._programs.follow(changed))
             tasks.create_task(self._monitors.follow(changed))
+
+    def restore(self, failing: tuple[FailingMember, ...]) -> None:
+        """Let members that failed fail until they are proved to work."""
+        self._monitors.restore(failing)
 
     async def program(self, view: View) -> Programmed:
         """Program what this node answers for."""

@@ -43,6 +43,10 @@ class Role(Protocol):
         """Call `changed` whenever something else than decisions and endpoints asks for a pass."""
         ...
 
+    def restore(self, failing: tuple[FailingMember, ...]) -> None:
+        """Take which members failed when this agent ran before, on the same boot."""
+        ...
+
     async def program(self, view: View) -> Programmed:
         """Make it so; idempotent. Raises Retryable with the cure in its text."""
         ...

@@ -11,7 +11,7 @@ from lbctl.kube.objects import Json, name_of
 from lbctl.kube.resources import Resource
 from lbctl.kube.store import Change, Store
 from lbctl.settings import Settings
-from lbctl.translate.failing import parse_failing
+from lbctl.translate.failing import FailingMember, parse_failing
 from lbctl_dataplane.backends import routes as kernel
 from lbctl_dataplane.backends.choice import Choice
 from lbctl_dataplane.backends.port import Leg
@@ -84,6 +84,9 @@ class RouterRole:
 
     def apply(self, settings: Settings) -> None:
         """Take nothing: what a router does stands in the Fabric."""
+
+    def restore(self, failing: tuple[FailingMember, ...]) -> None:
+        """Take nothing: a router asks no members."""
 
     def legs(self) -> tuple[Leg, ...]:
         """Return none: traffic comes to a router by routing."""

@@ -100,6 +100,7 @@ def test_a_good_answer_comes_in_many_forms(node: str, family: int, port: int) ->
         (servers.BROKEN, Failure.WRONG_CODE),
         (servers.CLOSING, Failure.CLOSED),
         (servers.NONSENSE, Failure.WRONG_ANSWER),
+        (servers.TALKER, Failure.WRONG_ANSWER),
         (servers.TLS, Failure.CLOSED),
     ],
 )

@@ -16,6 +16,7 @@ from lbctl_dataplane.monitors import judging
 from lbctl_dataplane.monitors.health import Target
 from lbctl_dataplane.monitors.judging import Judge
 from lbctl_dataplane.monitors.roster import KEPT_S, Roster, Turn
+from lbctl_dataplane.rules import frontend as frontend_rules
 from lbctl_dataplane.rules.frontend import Frontend
 
 KEYS = ("default.a", "default.b", "default.c")
@@ -161,7 +162,7 @@ class Monitoring(RuleBasedStateMachine):
         return {member for member, target in targets.items() if not self.model[target].up}
 
     def _expected(self, entry: Frontend) -> Frontend:
-        return judging.without(entry, self._down(entry))  # type: ignore[arg-type]
+        return frontend_rules.without(entry, self._down(entry))  # type: ignore[arg-type]
 
 
 TestMonitoring = Monitoring.TestCase
@@ -200,7 +201,7 @@ def test_who_dies_is_known_within_so_many_intervals_whenever_it_dies(
 @hypothesis.given(frontends, st.sets(st.sampled_from(PODS)))
 def test_who_fails_gets_nothing_new_unless_all_do(entry: Frontend, down: set[str]) -> None:
     failing = frozenset(member for member in entry.members if str(member.address) in down)
-    made = judging.without(entry, failing)
+    made = frontend_rules.without(entry, failing)
     left = set(entry.members) - failing
     assert set(made.members) == (left or set(entry.members))
     lingers = bool(left) and entry.place.protocol != "UDP"

@@ -1,8 +1,6 @@
 """Frontends without the members that fail their monitor, at a cost that grows with changes. Pure.
 
-A failing member gets no new connections. It keeps those that it has, but for UDP: a datagram ends
-nothing, and who sends from one port for ever would stay with a dead member. Where all members of
-a frontend fail, Kubernetes' readiness wins and all of them stay: the monitor may be what is wrong.
+What a failing member loses, `lbctl_dataplane.rules.frontend.without` says.
 """
 
 import dataclasses
@@ -12,32 +10,22 @@ from dataclasses import dataclass
 from lbctl.model.monitors import Failure, Monitor
 from lbctl.translate.failing import FailingMember
 from lbctl_dataplane.monitors.health import Target
+from lbctl_dataplane.rules import frontend
 from lbctl_dataplane.rules.frontend import Frontend, Member
 
+_REASONS = {failure.value for failure in Failure}
 Failures = Callable[[Target], Failure | None]
 """Tells why a target is down; None: it is not."""
 
 
-def targets_of(frontend: Frontend, monitor: Monitor) -> dict[Member, Target]:
+def targets_of(given: Frontend, monitor: Monitor) -> dict[Member, Target]:
     """Return whom a monitor asks about each member that gets connections."""
-    if not monitor.asks(frontend.place.protocol):
+    if not monitor.asks(given.place.protocol):
         return {}
     return {
         member: Target(member.address, monitor.port or member.port, monitor)
-        for member in frontend.members
+        for member in given.members
     }
-
-
-def without(frontend: Frontend, failing: Set[Member]) -> Frontend:
-    """Return a frontend in which failing members get no new connections, unless all fail."""
-    left = tuple(member for member in frontend.members if member not in failing)
-    if not left or len(left) == len(frontend.members):
-        return frontend
-    lingering = frontend.lingering
-    if frontend.place.protocol != "UDP":
-        out = (member for member in frontend.members if member in failing)
-        lingering = tuple(sorted((*lingering, *out)))
-    return dataclasses.replace(frontend, members=left, lingering=lingering)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +63,21 @@ class Judge:
         """Return the failing members of all frontends, also where all of one fail; sorted."""
         found = {member for entry in self._judged.values() for member in entry.failing}
         return tuple(sorted(found, key=FailingMember.order))
+
+    def targets_of(self, failing: Iterable[FailingMember]) -> dict[Target, Failure]:
+        """Return whom to ask about failing members, of those taken, and why these fail."""
+        reasons = {
+            (member.key, member.address, member.protocol, member.port): member.reason
+            for member in failing
+        }
+        found: dict[Target, Failure] = {}
+        for entry in self._judged.values() if reasons else ():
+            key, protocol = entry.given.key, entry.given.place.protocol
+            for member, target in entry.targets.items():
+                why = reasons.get((key, member.address, protocol, member.port))
+                if why in _REASONS:
+                    found[target] = Failure(why)
+        return found
 
     def take(self, frontends: Sequence[Frontend], monitors: Mapping[str, Monitor]) -> set[Target]:
         """Take what is to be judged, and by which monitor, by key of the virtual service.
@@ -134,7 +137,7 @@ def _judge(judged: _Judged, failures: Failures) -> _Judged:
     given = judged.given
     found = {member: failures(target) for member, target in judged.targets.items()}
     failing = {member: why for member, why in found.items() if why is not None}
-    made = without(given, failing.keys())
+    made = frontend.without(given, failing.keys())
     told = tuple(
         FailingMember(given.key, member.address, given.place.protocol, member.port, why.value)
         for member, why in failing.items()

@@ -26,6 +26,10 @@ class Monitors(Protocol):
         """Ask members for ever; call `changed` when `judge` would answer otherwise."""
         ...
 
+    def restore(self, failing: tuple[FailingMember, ...]) -> None:
+        """Take who failed when this agent ran before: they fail until they are proved to work."""
+        ...
+
     def judge(self, services: Sequence[VirtualService], frontends: tuple[Frontend, ...]) -> Verdict:
         """Return the frontends without members that fail; from now on these members are asked."""
         ...
@@ -36,6 +40,9 @@ class NoMonitors:
 
     async def follow(self, changed: Callable[[], None]) -> None:
         """Return: nothing ever changes."""
+
+    def restore(self, failing: tuple[FailingMember, ...]) -> None:
+        """Take nothing: nobody fails."""
 
     def judge(self, services: Sequence[VirtualService], frontends: tuple[Frontend, ...]) -> Verdict:
         """Return what was given."""

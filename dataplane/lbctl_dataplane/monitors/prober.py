@@ -11,7 +11,8 @@ from typing import Protocol
 
 from lbctl.model.monitors import Failure
 from lbctl.model.virtual_service import VirtualService
-from lbctl_dataplane.monitors import probes
+from lbctl.translate.failing import FailingMember
+from lbctl_dataplane.monitors import answers, probes
 from lbctl_dataplane.monitors.health import Target
 from lbctl_dataplane.monitors.judging import Judge
 from lbctl_dataplane.monitors.port import Verdict
@@ -64,6 +65,7 @@ class Prober:
         self._judge = Judge()
         self._roster = Roster(random.random)
         self._news = asyncio.Event()
+        self._restored: tuple[FailingMember, ...] = ()
         self._running = 0
         self._rests_until = 0.0
         self._complains_at = 0.0
@@ -78,6 +80,9 @@ class Prober:
         moved = self._judge.take(frontends, monitors)
         if moved:
             now = asyncio.get_running_loop().time()
+            for target, why in self._judge.targets_of(self._restored).items():
+                self._roster.recall(target, why, now)
+            self._restored = ()
             self._roster.update(moved, self._judge.targets, now)
             self._news.set()
         made = self._judge.judge(self._roster.changed, self._roster.failure)
@@ -86,6 +91,10 @@ class Prober:
         down = {(member.address, member.protocol, member.port) for member in failing}
         self._tally.stand(len(self._roster), len(down))
         return Verdict(made, failing)
+
+    def restore(self, failing: tuple[FailingMember, ...]) -> None:
+        """Take who failed when this agent ran before: they fail until they are proved to work."""
+        self._restored = failing
 
     async def follow(self, changed: Callable[[], None]) -> None:
         """Ask for ever; call `changed` when what is known of somebody is other than before."""
@@ -121,19 +130,26 @@ class Prober:
             self._running -= 1
         self._tally.probed(monitor.kind.value, result, clock() - began)
         if told and self._roster.told(turn, failure):
+            self._log_news(turn.target)
             changed()
         if not told:
             self._roster.untold(turn)
         if (self._roster.next_at() or 0.0) < self._rests_until:
             self._news.set()
 
+    def _log_news(self, target: Target) -> None:
+        why, place = self._roster.failure(target), answers.authority(target.address, target.port)
+        if why is None:
+            log.info("%s passes its %s monitor again", place, target.monitor.kind.value)
+        else:
+            log.info("%s fails its %s monitor: %s", place, target.monitor.kind.value, why.value)
+
     def _complain(self, target: Target, error: OSError) -> None:
         now = asyncio.get_running_loop().time()
         if now >= self._complains_at:
             log.warning(
-                "this machine cannot ask %s port %d, which says nothing about it: %s",
-                target.address,
-                target.port,
+                "this machine cannot ask %s, which says nothing about it: %s",
+                answers.authority(target.address, target.port),
                 error,
             )
             self._complains_at = now + COMPLAINT_S

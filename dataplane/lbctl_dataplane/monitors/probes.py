@@ -21,6 +21,8 @@ from lbctl_dataplane.monitors.streams import Stream, TlsStream
 _UNREACHABLE = {errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN}
 _RESET_AT_CLOSE = struct.pack("ii", 1, 0)
 INFORMATIONAL = range(100, 200)
+MOST_INFORMATIONAL = 10
+"""Answers that only inform; more of them is nonsense."""
 LATE_S = 0.02
 """A timer that comes so late tells that this process was busy."""
 
@@ -133,10 +135,11 @@ def _server_name(host: str) -> str:
 
 async def _head(stream: Stream) -> bytes:
     """Return the head of the answer; those before it that only inform are passed over."""
-    while True:
+    for _ in range(MOST_INFORMATIONAL):
         head = await stream.until(answers.END_OF_HEAD)
         if answers.code_of(head) not in INFORMATIONAL:
             return head
+    raise ValueError("the answer never comes")
 
 
 async def _body(stream: Stream, head: bytes) -> bytes:

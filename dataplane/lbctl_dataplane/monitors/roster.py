@@ -68,6 +68,10 @@ class Roster:
             self.changed.add(target)
         self._put(turn, now + self._draw() * health.pause_s(turn.health, target.monitor))
 
+    def recall(self, target: Target, why: Failure, now: float) -> None:
+        """Let a target that comes soon be down at first, for a reason of old."""
+        self._gone[target] = (Health(up=False, why=why), now + KEPT_S)
+
     def failure(self, target: Target) -> Failure | None:
         """Return why a target is down; None while it counts as up, or is not asked."""
         turn = self._turns.get(target)

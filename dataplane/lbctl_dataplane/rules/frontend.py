@@ -2,8 +2,8 @@
 
 import functools
 import ipaddress
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from dataclasses import dataclass, replace
 
 from lbctl.model.virtual_service import Address, Listener, Phase, Vip, VipRole, VirtualService
 from lbctl.translate import endpoints as endpoints_of
@@ -149,6 +149,23 @@ def frontend_of(claim: Claim, endpoints: tuple[Endpoint, ...], node: str) -> Fro
         open_to_all=not policy.source_ranges,
         affinity=policy.by_client,
     )
+
+
+def without(given: Frontend, failing: Set[Member]) -> Frontend:
+    """Return a frontend in which members that fail their health monitor get no new connections.
+
+    They keep those that they have, but for UDP: a datagram ends nothing, and who sends from one
+    port for ever would stay with a dead member. Where all members fail, Kubernetes' readiness
+    wins and all of them stay: the monitor may be what is wrong.
+    """
+    left = tuple(member for member in given.members if member not in failing)
+    if not left or len(left) == len(given.members):
+        return given
+    lingering = given.lingering
+    if given.place.protocol != "UDP":
+        out = (member for member in given.members if member in failing)
+        lingering = tuple(sorted((*lingering, *out)))
+    return replace(given, members=left, lingering=lingering)
 
 
 def _members(claim: Claim, endpoints: Iterable[Endpoint]) -> tuple[Member, ...]:

@@ -5,10 +5,11 @@ which members a node chooses from. What it cannot tell is which of several a flo
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from lbctl.model.virtual_service import Address, Phase, VirtualService
+from lbctl.translate.failing import Failing, by_key, without_failing
 from lbctl_dataplane.rules import frontend, legs
 from lbctl_dataplane.rules.frontend import Claim, Frontend, Member, Place
 from lbctl_dataplane.rules.legs import Knowledge, ServingNode
@@ -100,15 +101,18 @@ def trace(
     packet: Packet, claim: Claim, known: Knowledge, nodes: Mapping[str, ServingNode]
 ) -> Trace:
     """Return where a packet to the place of a claim can get."""
-    given = legs.shares(claim, known, nodes, frozenset())
+    failing = _failing(claim, nodes)
+    working = replace(known, endpoints=without_failing(known.endpoints, failing))
+    given = legs.shares(claim, working, nodes, frozenset())
     ways, admitted = [], True
     for name, weight in given.items():
-        there = frontend.frontend_of(claim, known.endpoints, name)
+        there = _at(name, claim, known, failing)
         leg = nodes[name].leg(packet.place.vip.version)
         admitted = admits(there, packet.client)
         if leg is not None:
             ways.append(Way(name, leg.address, weight, there.members if admitted else ()))
-    detours = tuple(_detours(claim, known, nodes, frozenset(given)))
+    able = frozenset(end.node for end in frontend.usable_at(claim, working.endpoints))
+    detours = tuple(_detours(claim, known, nodes, frozenset(given), able))
     verdict, why = _ending(packet, claim, known, ways, admitted=admitted)
     return Trace(packet, verdict, why, claim.service, tuple(ways), detours)
 
@@ -131,12 +135,33 @@ def _ending(
 
 
 def _detours(
-    claim: Claim, known: Knowledge, nodes: Mapping[str, ServingNode], taking: frozenset[str]
+    claim: Claim,
+    known: Knowledge,
+    nodes: Mapping[str, ServingNode],
+    taking: frozenset[str],
+    able: frozenset[str],
 ) -> Iterable[Detour]:
+    """Yield the nodes with members that are sent nothing; the members of those `able` work."""
     usable = frontend.usable_at(claim, known.endpoints)
     for name in sorted({endpoint.node for endpoint in usable} - taking):
         node = nodes.get(name)
         why = legs.obstacle(node, claim, known)
         if not why and node is not None and node.excluded:
             why = "it is excluded from load balancers"
+        if not why and name not in able:
+            why = "its members fail their health monitor"
         yield Detour(name, why or "others go first")
+
+
+def _failing(claim: Claim, nodes: Mapping[str, ServingNode]) -> Failing:
+    """Return which members fail their health monitor, each by the word of its node."""
+    told = ((node.name, member) for node in nodes.values() for member in node.failing)
+    return by_key(told).get(claim.service.key, frozenset())
+
+
+def _at(node: str, claim: Claim, known: Knowledge, failing: Failing) -> Frontend:
+    """Return what a node programs for a claim."""
+    there = frontend.frontend_of(claim, known.endpoints, node)
+    protocol = claim.place.protocol
+    out = {m for m in there.members if (node, m.address, protocol, m.port) in failing}
+    return frontend.without(there, out)

@@ -57,6 +57,9 @@ class Monitors:
     async def follow(self, changed: Callable[[], None]) -> None:
         self.changed = changed
 
+    def restore(self, failing: tuple[FailingMember, ...]) -> None:
+        self.failing = failing
+
     def judge(self, services: object, frontends: tuple[Frontend, ...]) -> Verdict:
         return Verdict(frontends, self.failing)
 
@@ -267,6 +270,24 @@ def test_what_monitors_say_is_reported_though_no_decision_changed(tmp_path: Path
             assert len(stage.writes()) == written
             stage.monitors.say()
             await until(lambda: told(stage))
+
+    play(tmp_path, scene)
+
+
+def test_who_failed_before_a_restart_fails_after_it(tmp_path: Path) -> None:
+    down = FailingMember(KUARD.key, build.ip("10.0.0.1"), "TCP", 8080, "TimedOut")
+
+    async def scene(stage: Stage) -> None:
+        async with stage.agent():
+            await serving(stage)
+            stage.monitors.say(down)
+            await until(lambda: _fails(stage, down))
+        stage.monitors = Monitors()
+        async with stage.agent():
+            assert stage.monitors.failing == (down,)
+
+    async def _fails(stage: Stage, member: FailingMember) -> bool:
+        return parse_failing(await stage.status()) == (member,)
 
     play(tmp_path, scene)
 

@@ -11,6 +11,7 @@ import event_loops
 import monitor_builders
 from lbctl.model.monitors import Failure, Monitor
 from lbctl.model.virtual_service import Policy
+from lbctl.translate.failing import FailingMember
 from lbctl_dataplane.monitors.health import Target
 from lbctl_dataplane.monitors.prober import Prober
 from lbctl_dataplane.rules.frontend import Frontend
@@ -120,6 +121,20 @@ def test_a_member_that_fails_leaves_and_comes_back() -> None:
         await event_loops.until(lambda: stage.judge() == (["10.0.0.1", "10.0.0.2"],))
         assert stage.failing() == []
         assert stage.woken == 2
+
+    play(scene)
+
+
+def test_who_failed_when_the_agent_ran_before_fails_until_it_is_proved_to_work() -> None:
+    async def scene(stage: Stage) -> None:
+        def before(pod: str, reason: str) -> FailingMember:
+            return FailingMember("default.kuard", build.ip(pod), "TCP", 8080, reason)
+
+        stage.prober.restore((before("10.0.0.1", "TimedOut"), before("10.0.0.2", "NoLongerKnown")))
+        stage.give(build.frontend(PLACE, "10.0.0.1", "10.0.0.2"))
+        assert stage.failing() == [("10.0.0.1", "TimedOut")]
+        assert stage.judge() == (["10.0.0.2"],)
+        await event_loops.until(lambda: stage.failing() == [])
 
     play(scene)
 

@@ -7,6 +7,7 @@ import pytest
 import dataplane_builders as build
 from lbctl.model.virtual_service import Phase, Policy, VirtualService
 from lbctl.translate.endpoints import Endpoint
+from lbctl.translate.failing import FailingMember
 from lbctl_dataplane import tracing
 from lbctl_dataplane.rules import tracer
 from lbctl_dataplane.rules.legs import Knowledge, LegAddress, ServingNode
@@ -63,6 +64,28 @@ def test_each_family_goes_by_its_own_legs_to_its_own_members() -> None:
     found = walked(Packet(CLIENT6, PLACE6), ends=six)
     assert [(way.node, str(way.leg)) for way in found.ways] == [("two", "fd00::2")]
     assert found.members == frozenset(build.members("fd00:1::1"))
+
+
+def fails(*addresses: str) -> tuple[FailingMember, ...]:
+    return tuple(
+        FailingMember(SERVICE.key, build.ip(address), "TCP", 8080, "TimedOut")
+        for address in addresses
+    )
+
+
+def test_members_that_fail_their_monitor_get_nothing_unless_all_do() -> None:
+    one = {**NODES, "one": node("one", 1, failing=fails("10.0.1.1"))}
+    found = walked(nodes=one)
+    assert [(way.node, way.weight) for way in found.ways] == [("one", 1), ("two", 1)]
+    assert found.members == frozenset(build.members("10.0.1.2", "10.0.2.1"))
+    both = {**NODES, "one": node("one", 1, failing=fails("10.0.1.1", "10.0.1.2"))}
+    found = walked(nodes=both)
+    assert [way.node for way in found.ways] == ["two"]
+    assert [(past.node, past.why) for past in found.detours] == [
+        ("one", "its members fail their health monitor")
+    ]
+    every = {**both, "two": node("two", 2, failing=fails("10.0.2.1"))}
+    assert walked(nodes=every).members == walked().members
 
 
 def test_who_is_in_no_source_range_is_dropped_by_the_node() -> None:

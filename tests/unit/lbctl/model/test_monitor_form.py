@@ -1,5 +1,6 @@
 """Monitors as the API server sends them: what is not said, and what is refused."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -78,3 +79,14 @@ def test_a_port_of_its_own_lets_a_monitor_speak_for_every_protocol(
 @pytest.mark.parametrize("failure", Failure)
 def test_every_failure_has_its_meaning(failure: Failure) -> None:
     assert FAILURE_MEANING[failure]
+
+
+def test_the_reference_has_every_kind_field_and_failure() -> None:
+    page = (Path(__file__).parents[4] / "docs" / "reference" / "health-monitors.md").read_text()
+    for kind in Kind:
+        assert f"| `{kind.value}` |" in page
+    for failure, meaning in FAILURE_MEANING.items():
+        assert f"| `{failure.value}` | {meaning} |" in page
+    everything = Monitor(Kind.UDP, 53, body="x", host="x", verify=True, send="x", expect="x")
+    for field in render_monitor(everything):
+        assert f"| `{field}` |" in page
