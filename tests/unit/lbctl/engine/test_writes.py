@@ -68,6 +68,11 @@ def plain(entries: list[str]) -> list[str]:
     return ["create events" if "create events" in entry else entry for entry in entries]
 
 
+def told_of(bed: Bed, name: str) -> bool:
+    """Tell whether a Service's birth has its event, which comes after all else."""
+    return any(f"create events {name}." in entry for entry in bed.fake.objects.writes)
+
+
 def test_a_birth_without_members_costs_two_writes_until_the_address_shows(play: Play) -> None:
     async def body(bed: Bed) -> None:
         first = len(bed.fake.objects.writes)
@@ -104,6 +109,7 @@ def test_a_policy_costs_one_write_for_each_service_that_it_changes(play: Play) -
         for name in ("kuard", "other"):
             await bed.create(name)
             await served(bed, name)
+            await bed.until(lambda name=name: told_of(bed, name))
         refs = [{"name": name} for name in ("kuard", "other")]
         policy = {"metadata": {"name": "web"}, "spec": {"targetRefs": refs, "algorithm": "maglev"}}
         async with written(bed) as found:
