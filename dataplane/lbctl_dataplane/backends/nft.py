@@ -133,11 +133,15 @@ def _check_forwarding(versions: Collection[int]) -> None:
 
 async def _listing() -> str:
     """Return our table as text, empty where there is none."""
-    tables = await commands.run("nft", "list", "tables", "inet")
-    if f"table {nft_table.TABLE}\n" not in tables:
-        return ""
     words = ("nft", "--numeric-protocol", "list", "table", *nft_table.TABLE.split())
-    return await commands.run(*words, timeout_s=LOADING_S)
+    try:
+        return await commands.run(*words, timeout_s=LOADING_S)
+    except errors.Unavailable:
+        # Not asked first: nft 1.0.6 loads the elements of all tables to tell their names.
+        tables = await commands.run("nft", "list", "tables", "inet", timeout_s=LOADING_S)
+        if f"table {nft_table.TABLE}\n" in tables:
+            raise
+        return ""
 
 
 async def _connections(versions: Collection[int]) -> str:
