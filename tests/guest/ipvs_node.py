@@ -1,0 +1,94 @@
+"""A node's IPVS backend, as it lives in a guest kernel; what it is told comes as JSON.
+
+The guest's kernel has nftables without any of its families, so the filter beside IPVS is one that
+lets everything through; the real one is tested with packets on the machine's own kernel.
+"""
+
+import ipaddress
+from collections.abc import Mapping
+from typing import Any
+
+from lbctl.delta import Delta
+from lbctl_dataplane.backends import ipvs
+from lbctl_dataplane.rules.frontend import Frontend, Member, Place
+from lbctl_dataplane.rules.ipvs_filter import Element
+
+Json = dict[str, Any]
+
+
+class OpenFilter:
+    """Keeps what it is told, and keeps nobody out."""
+
+    def __init__(self) -> None:
+        self._elements: dict[Element, str] = {}
+
+    async def observe(self) -> dict[Element, str]:
+        return dict(self._elements)
+
+    async def change(self, change: Delta[Element, str]) -> None:
+        self._elements |= change.upserts
+        for element in change.deletes:
+            self._elements.pop(element, None)
+
+
+class Node:
+    """The agent's part that programs; each life of an agent makes a new one."""
+
+    def __init__(self, legs: list[str], beside: OpenFilter) -> None:
+        known = tuple(map(ipaddress.ip_address, legs))
+        self.beside = beside
+        self.backend = ipvs.IpvsBackend("svc0", lambda: known, beside)
+
+
+_LIVES: list[Node] = []
+
+
+def begin(legs: list[str]) -> None:
+    """Start anew, as an agent that knows nothing; what the kernel holds stays."""
+    _LIVES.append(Node(legs, _LIVES[-1].beside if _LIVES else OpenFilter()))
+
+
+def legs() -> list[str]:
+    return [str(leg.address) for leg in _LIVES[-1].backend.legs() or ()]
+
+
+async def program(frontends: list[Json]) -> Json:
+    """Return the outcome: what changed, and what is missing by virtual service."""
+    outcome = await _LIVES[-1].backend.program([parse(entry) for entry in frontends])
+    missing = {key: [str(entry) for entry in entries] for key, entries in outcome.missing.items()}
+    return {"changed": outcome.changed, "missing": missing}
+
+
+def render(frontend: Frontend) -> Json:
+    """Return a frontend as JSON; `parse` is the inverse."""
+    place = frontend.place
+    return {
+        "key": frontend.key,
+        "place": [str(place.vip), place.protocol, place.port],
+        "members": [_render(member) for member in frontend.members],
+        "lingering": [_render(member) for member in frontend.lingering],
+        "source_ranges": list(frontend.source_ranges),
+        "open_to_all": frontend.open_to_all,
+        "affinity": frontend.affinity,
+        "affinity_timeout_s": frontend.affinity_timeout_s,
+    }
+
+
+def parse(body: Mapping[str, Any]) -> Frontend:
+    vip, protocol, port = body["place"]
+    lists = {name: tuple(map(_parse, body[name])) for name in ("members", "lingering")}
+    fields = {
+        "place": Place(ipaddress.ip_address(vip), protocol, port),
+        "source_ranges": tuple(body["source_ranges"]),
+        **lists,
+    }
+    return Frontend(**{**body, **fields})
+
+
+def _render(member: Member) -> list[Any]:
+    return [str(member.address), member.port, member.weight]
+
+
+def _parse(member: list[Any]) -> Member:
+    address, port, weight = member
+    return Member(ipaddress.ip_address(address), port, weight)
