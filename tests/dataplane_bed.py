@@ -76,10 +76,11 @@ def network_of(namespace: str) -> Iterator[None]:
             libc.setns(before.fileno(), CLONE_NEWNET)
 
 
-def pod_server(space: str, name: str, port: int) -> subprocess.Popen[str]:
-    """Start what answers in a pod, by TCP and UDP, with the pod's name."""
+def pod_server(space: str, name: str, port: int, *own: str) -> subprocess.Popen[str]:
+    """Start what answers in a pod, by TCP and UDP, with the pod's name; from `own` addresses."""
+    enter = ("nsenter", f"--net=/run/netns/{space}")
     server = subprocess.Popen(
-        ["nsenter", f"--net=/run/netns/{space}", sys.executable, "-c", SERVER, name, str(port)],
+        [*enter, sys.executable, "-c", SERVER, name, str(port), *own],
         stdout=subprocess.PIPE,
         text=True,
     )

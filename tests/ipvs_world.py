@@ -8,6 +8,9 @@ from guest import ipvs_node
 from lbctl_dataplane.backends.port import Outcome
 from lbctl_dataplane.rules.frontend import Frontend, Place
 
+PATIENCE_S = 3.0
+"""For an answer. Where there is none the guest says so at once, so it costs nothing to wait."""
+
 
 class IpvsWorld:
     """Each life of it begins with an agent that knows nothing."""
@@ -29,4 +32,4 @@ class IpvsWorld:
         return Outcome(found["changed"], missing)
 
     def talk(self, place: Place) -> Talk:
-        return socket_talk(self.bed, place, 0.7)
+        return socket_talk(self.bed, place, PATIENCE_S)

@@ -108,7 +108,7 @@ class IpvsBackend:
 
     async def _read_back(self) -> None:
         servers, members = await ipvs_kernel.servers(), ipvs_kernel.members()
-        made, behind = ipvs.ours(servers, members)
+        made, behind = ipvs.ours(servers, members, self._compiler.known)
         self._note_taken(frozenset(servers.keys() - made.keys()))
         routes = [
             await commands.run("ip", f"-{version}", "-j", *vip_routes.LISTING)

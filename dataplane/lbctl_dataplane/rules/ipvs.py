@@ -174,8 +174,13 @@ def _numbers(four: str, port4: str, six: str, port6: str) -> tuple[Address, int]
 
 
 def ours(
-    servers: Mapping[Place, VirtualServer], members: Mapping[RealServer, int]
+    servers: Mapping[Place, VirtualServer],
+    members: Mapping[RealServer, int],
+    known: Collection[Place],
 ) -> tuple[dict[Place, VirtualServer], dict[RealServer, int]]:
-    """Return what lbctl made of what the kernel holds."""
-    made = {place: server for place, server in servers.items() if server.ours}
+    """Return what lbctl made of what the kernel holds.
+
+    That is what has our cookie, and what was at `known` places: an edit takes the cookie away.
+    """
+    made = {place: server for place, server in servers.items() if server.ours or place in known}
     return made, {member: weight for member, weight in members.items() if member.place in made}

@@ -1,6 +1,6 @@
 """A node's IPVS and filter, by passes that follow each other; a pass costs what changed. Pure."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from lbctl.delta import Delta
@@ -72,6 +72,11 @@ class IpvsCompiler:
         return Tables(
             self._servers.desired, self._members.desired, self._vips.desired, self._elements.desired
         )
+
+    @property
+    def known(self) -> Collection[Place]:
+        """Return where there was a virtual server of ours when it was looked last."""
+        return self._servers.verified.keys()
 
     @property
     def missing(self) -> dict[str, tuple[Address, ...]]:

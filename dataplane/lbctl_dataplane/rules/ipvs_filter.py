@@ -80,8 +80,9 @@ def sets() -> dict[str, str]:
 
 
 def rules(device: str) -> tuple[tuple[str, str], ...]:
-    """Return the rules with their chains; VIP traffic enters by `device`."""
-    return tuple(rule for version in (4, 6) for rule in _rules(version, device))
+    """Return the rules with their chains, chain by chain; VIP traffic enters by `device`."""
+    found = [rule for version in (4, 6) for rule in _rules(version, device)]
+    return tuple(sorted(found, key=lambda rule: rule[0]))
 
 
 def _rules(version: int, device: str) -> Iterator[tuple[str, str]]:

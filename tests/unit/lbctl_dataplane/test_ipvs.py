@@ -47,7 +47,12 @@ def test_what_has_no_cookie_is_somebody_elses() -> None:
     other = build.place(port=81)
     servers = {PLACE: VirtualServer(COOKIE), other: VirtualServer(ipvs.BY_PORT)}
     members = {real(): 1, real(at=other): 1}
-    assert ipvs.ours(servers, members) == ({PLACE: servers[PLACE]}, {real(): 1})
+    assert ipvs.ours(servers, members, ()) == ({PLACE: servers[PLACE]}, {real(): 1})
+
+
+def test_what_was_ours_is_ours_after_an_edit() -> None:
+    servers, members = {PLACE: VirtualServer(0, 0, "rr")}, {real(): 1}
+    assert ipvs.ours(servers, members, {PLACE}) == (servers, members)
 
 
 def test_without_affinity_the_clients_port_counts() -> None:
