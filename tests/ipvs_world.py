@@ -28,6 +28,7 @@ class IpvsWorld:
     def program(self, *frontends: Frontend) -> Outcome:
         bodies = [ipvs_node.render(entry) for entry in frontends]
         found = self.bed.guest.call("guest.ipvs_node:program", bodies)
+        assert len(self.bed.guest.call("guest.ipvs_node:legs")) == len(dataplane_bed.LEGS)
         missing = {key: tuple(map(build.ip, found["missing"][key])) for key in found["missing"]}
         return Outcome(found["changed"], missing)
 

@@ -1,6 +1,7 @@
 """What is IPVS's own: other people's virtual servers, drift, restarts, affinity, weights, UDP."""
 
 import collections
+import json
 import time
 from collections.abc import Iterator
 
@@ -8,6 +9,7 @@ import pytest
 
 import dataplane_builders as build
 import ipvs_bed
+from dataplane_bed import LEGS
 from dataplane_worlds import PODS, PORT, TARGET, V4, V6, names, serve, talks
 from ipvs_world import IpvsWorld
 from lbctl_dataplane.rules.frontend import Frontend, Member, Place
@@ -209,3 +211,20 @@ def test_sctp_is_programmed(world: IpvsWorld) -> None:
     assert "SCTP" in world.bed.guest.run("cat", "/proc/net/ip_vs")
     world.restart()
     assert world.program(serve(world, at, (1,))).changed == 0
+
+
+def test_the_legs_are_told_with_the_mac_of_the_service_interface(world: IpvsWorld) -> None:
+    mac = json.loads(world.bed.guest.run("ip", "-j", "link", "show", "dev", "svc0"))[0]["address"]
+    assert world.bed.guest.call("guest.ipvs_node:legs") == [[leg, mac] for leg in LEGS]
+
+
+def test_a_member_whose_route_comes_later_is_served_then(world: IpvsWorld) -> None:
+    at = build.place(V4)
+    wanted = Frontend("default.kuard", at, build.members("10.99.0.9", port=TARGET))
+    assert world.program(wanted).missing
+    world.bed.guest.run("ip", "route", "add", "10.99.0.9/32", "dev", "vec1")
+    deadline = time.monotonic() + 20
+    while world.program(wanted).missing and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert listed(world) == [f"{V4}:{PORT} mh → 10.99.0.9:{TARGET}"]
+    world.bed.guest.run("ip", "route", "del", "10.99.0.9/32")

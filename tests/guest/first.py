@@ -49,6 +49,8 @@ def answers(calls: IO[bytes]) -> Iterator[dict[str, Any]]:
     """Yield the answer to each call."""
     with asyncio.Runner() as runner:
         for line in calls:
+            if not line.strip():
+                continue  # a reminder
             asked = json.loads(line)
             try:
                 yield {"result": _call(runner, asked["call"], asked["with"])}

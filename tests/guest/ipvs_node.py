@@ -4,8 +4,10 @@ The guest's kernel has nftables without any of its families, so the filter besid
 lets everything through; the real one is tested with packets on the machine's own kernel.
 """
 
+import asyncio
 import ipaddress
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from lbctl.delta import Delta
@@ -31,25 +33,34 @@ class OpenFilter:
             self._elements.pop(element, None)
 
 
-class Node:
-    """The agent's part that programs; each life of an agent makes a new one."""
+@dataclass(frozen=True, slots=True)
+class Life:
+    """The agent's part that programs, from its start to its end."""
 
-    def __init__(self, legs: list[str], beside: OpenFilter) -> None:
-        known = tuple(map(ipaddress.ip_address, legs))
-        self.beside = beside
-        self.backend = ipvs.IpvsBackend("svc0", lambda: known, beside)
-
-
-_LIVES: list[Node] = []
+    backend: ipvs.IpvsBackend
+    beside: OpenFilter
+    following: asyncio.Task[None]
 
 
-def begin(legs: list[str]) -> None:
+_LIVES: list[Life] = []
+
+
+async def begin(legs: list[str]) -> None:
     """Start anew, as an agent that knows nothing; what the kernel holds stays."""
-    _LIVES.append(Node(legs, _LIVES[-1].beside if _LIVES else OpenFilter()))
+    beside = OpenFilter()
+    if _LIVES:
+        beside = _LIVES[-1].beside
+        _LIVES[-1].following.cancel()
+    addresses = tuple(map(ipaddress.ip_address, legs))
+    backend = ipvs.IpvsBackend("svc0", lambda: addresses, beside)
+    known = asyncio.Event()
+    _LIVES.append(Life(backend, beside, asyncio.create_task(backend.follow(known.set))))
+    await known.wait()
 
 
-def legs() -> list[str]:
-    return [str(leg.address) for leg in _LIVES[-1].backend.legs() or ()]
+async def legs() -> list[list[str]]:
+    """Return the legs with their MAC addresses; none before something was programmed."""
+    return [[str(leg.address), leg.mac] for leg in _LIVES[-1].backend.legs() or ()]
 
 
 async def program(frontends: list[Json]) -> Json:

@@ -11,11 +11,11 @@ import dataplane_builders as build
 from lbctl_dataplane.rules import ipvs, pod_routes
 from lbctl_dataplane.rules.frontend import Frontend, Member, Place
 from lbctl_dataplane.rules.ipvs import RealServer, Step, VirtualServer
-from lbctl_dataplane.rules.ipvs_compiler import Ground, IpvsCompiler
+from lbctl_dataplane.rules.ipvs_compiler import IpvsCompiler
 
 PLACES = [build.place(port=port) for port in (80, 81)]
 ALL = [{"dst": "default", "dev": "cni0"}]
-GROUND = Ground(pod_routes.parse({4: json.dumps(ALL), 6: ""}, ()))
+ROUTES = pod_routes.parse({4: json.dumps(ALL), 6: ""}, ())
 
 
 @st.composite
@@ -74,7 +74,7 @@ def test_every_pass_ends_as_wanted_and_refuses_nobody_meanwhile(
     compiler, kernel = IpvsCompiler(), Kernel()
     for wanted in passes:
         before = kernel.serving()
-        compiler.update(wanted, GROUND)
+        compiler.update(wanted, ROUTES, frozenset())
         change = compiler.changes()
         after = {entry.place for entry in wanted if entry.members}
         for step in ipvs.steps(change.servers):

@@ -6,27 +6,26 @@ in an audit now and then, since others may have changed what is ours. Virtual se
 a cookie; those of others are never touched, and a place that somebody else serves is left to him.
 """
 
-import asyncio
 import logging
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from types import MappingProxyType
 
 from lbctl.delta import Delta
 from lbctl.model import errors
 from lbctl.model.virtual_service import Address
-from lbctl_dataplane.backends import audits, commands, ipvs_kernel
+from lbctl_dataplane.backends import audits, commands, ipvs_kernel, node_facts
 from lbctl_dataplane.backends.ipvs_filter import Filter
 from lbctl_dataplane.backends.port import Leg, Outcome
-from lbctl_dataplane.rules import frontend, ipvs, pod_routes, vip_routes
+from lbctl_dataplane.rules import frontend, ipvs, vip_routes
 from lbctl_dataplane.rules.frontend import Frontend, Place
-from lbctl_dataplane.rules.ipvs_compiler import Changes, Ground, IpvsCompiler, Tables
+from lbctl_dataplane.rules.ipvs_compiler import Changes, IpvsCompiler, Tables
 
 log = logging.getLogger(__name__)
 
 VERSIONS = (4, 6)
 PROC_SYS_NET = Path("/proc/sys/net")
+FORWARDING = MappingProxyType({4: "ipv4/ip_forward", 6: "ipv6/conf/all/forwarding"})
 SETTINGS = MappingProxyType(
     {
         # A packet for a member that is gone begins anew, where silence would cost its client
@@ -46,22 +45,28 @@ class IpvsBackend:
     def __init__(
         self, service_interface: str, legs: Callable[[], tuple[Address, ...]], beside: Filter
     ) -> None:
-        self._service_interface = service_interface
+        self._facts = node_facts.NodeFacts(service_interface)
         self._legs = legs
         self._filter = beside
         self._compiler = IpvsCompiler()
         self._audits = audits.Audits()
-        self._ground = Ground()
+        self._taken: frozenset[Place] = frozenset()
+        """Where somebody else has a virtual server."""
 
     async def follow(self, changed: Callable[[], None]) -> None:
-        """Say once that all is known; what changes by itself is found by the next pass."""
-        changed()
-        await asyncio.Event().wait()
+        """Follow routes and interfaces for ever: a pod's new route is known as soon as it is there.
+
+        Who edits IPVS tells nobody; an audit finds it.
+        """
+        await self._facts.follow(changed)
 
     def legs(self) -> tuple[Leg, ...] | None:
-        """Return the legs; the fabric asks the node's kernel for their MAC address."""
+        """Return the legs' addresses with the service interface's MAC."""
+        facts = self._facts.last
+        if facts is None:
+            return None
         try:
-            return tuple(Leg(address, "") for address in self._legs())
+            return tuple(Leg(address, facts.service_mac) for address in self._legs())
         except errors.Unavailable:
             return None
 
@@ -75,15 +80,14 @@ class IpvsBackend:
         return Outcome(changed, self._compiler.missing)
 
     async def _make_it_so(self, frontends: Sequence[Frontend]) -> int:
+        routes = (await self._facts.now()).routes
         auditing = self._audits.due()
         if auditing:
+            check_forwarding({entry.place.vip.version for entry in frontends})
             with self._audits.running():
                 tell_kernel(SETTINGS)
                 await self._read_back()
-        self._compiler.update(frontends, self._ground)
-        if auditing or self._compiler.missing:
-            await self._look_at_routes()
-            self._compiler.update(frontends, self._ground)
+        self._compiler.update(frontends, routes, self._taken)
         change = self._compiler.changes()
         if auditing or len(change):
             await self._apply(change)
@@ -128,20 +132,17 @@ class IpvsBackend:
             )
 
     def _note_taken(self, taken: frozenset[Place]) -> None:
-        if taken == self._ground.taken:
-            return
-        for place in sorted(taken - self._ground.taken, key=frontend.place_order):
+        for place in sorted(taken - self._taken, key=frontend.place_order):
             log.info("%s has a virtual server of somebody else, which is left alone", place)
-        self._ground = replace(self._ground, taken=taken)
+        self._taken = taken
 
-    async def _look_at_routes(self) -> None:
-        listings = {
-            version: await commands.run("ip", f"-{version}", "-j", "route", "show")
-            for version in VERSIONS
-        }
-        found = pod_routes.parse(listings, (self._service_interface,))
-        if found != self._ground.routes:
-            self._ground = replace(self._ground, routes=found)
+
+def check_forwarding(versions: Collection[int]) -> None:
+    """Raise Unavailable where the kernel does not forward packets of an IP version."""
+    for version in versions:
+        if (PROC_SYS_NET / FORWARDING[version]).read_text().strip() == "0":
+            name = FORWARDING[version].replace("/", ".")
+            raise errors.Unavailable(f"net.{name} is 0: packets to pods need it; set it to 1")
 
 
 def tell_kernel(settings: MappingProxyType[str, str]) -> None:

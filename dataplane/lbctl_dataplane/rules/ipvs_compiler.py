@@ -14,16 +14,6 @@ from lbctl_dataplane.rules.pod_routes import PodRoutes
 
 
 @dataclass(frozen=True, slots=True)
-class Ground:
-    """Facts of the node that frontends stand on."""
-
-    routes: PodRoutes = field(default_factory=PodRoutes)
-    """A member that they do not lead to is not served."""
-    taken: frozenset[Place] = frozenset()
-    """Where somebody else has a virtual server."""
-
-
-@dataclass(frozen=True, slots=True)
 class Tables:
     """Everything that a kernel holds of ours, or what one frontend needs of it."""
 
@@ -56,7 +46,8 @@ class IpvsCompiler:
         self._members: Kept[RealServer, int] = Kept()
         self._vips: Kept[Address, str] = Kept()
         self._elements: Kept[Element, str] = Kept()
-        self._ground = Ground()
+        self._routes = PodRoutes()
+        self._taken: frozenset[Place] = frozenset()
         self._frontends: dict[int, Frontend] = {}
         """By identity: a frontend that is the same object has not changed."""
         self._parts: dict[int, Tables] = {}
@@ -86,15 +77,17 @@ class IpvsCompiler:
             found.setdefault(self._frontends[known].key, set()).update(addresses)
         return {key: tuple(sorted(found[key], key=_order)) for key in found}
 
-    def update(self, frontends: Sequence[Frontend], ground: Ground) -> None:
-        """Take what is to be served, and on which node."""
+    def update(
+        self, frontends: Sequence[Frontend], routes: PodRoutes, taken: frozenset[Place]
+    ) -> None:
+        """Take what is to be served, which members are reached, and what others serve."""
         now = {id(entry): entry for entry in frontends}
         gone = self._frontends.keys() - now.keys()
         new = now.keys() - self._frontends.keys()
-        again = self._standing_on_other_ground(ground) - gone
+        again = (self._reached_otherwise(routes) | self._handed_over(taken)) - gone
         for known in gone | again:
             self._drop(known)
-        self._frontends, self._ground = now, ground
+        self._frontends, self._routes, self._taken = now, routes, taken
         for known in new | again:
             self._put(known)
 
@@ -125,17 +118,19 @@ class IpvsCompiler:
         self._vips.took(change.vips)
         self._elements.took(change.elements)
 
-    def _standing_on_other_ground(self, ground: Ground) -> set[int]:
-        before = self._ground
-        if ground is before:
+    def _reached_otherwise(self, routes: PodRoutes) -> set[int]:
+        if routes is self._routes:
             return set()
-        here = {address for address in self._at if ground.routes.lead_to(address)}
-        moved = {known for address in here ^ self._here for known in self._at[address]}
-        taken = before.taken ^ ground.taken
-        if taken:
-            moved |= {known for known, entry in self._frontends.items() if entry.place in taken}
+        here = set(filter(routes.lead_to, self._at))
+        moved = here ^ self._here
         self._here = here
-        return moved
+        return {known for address in moved for known in self._at[address]}
+
+    def _handed_over(self, taken: frozenset[Place]) -> set[int]:
+        moved = taken ^ self._taken
+        if not moved:
+            return set()
+        return {known for known, entry in self._frontends.items() if entry.place in moved}
 
     def _drop(self, known: int) -> None:
         part = self._parts.pop(known)
@@ -166,13 +161,13 @@ class IpvsCompiler:
 
     def _reach(self, known: int) -> None:
         for address in addresses(self._frontends[known]):
-            if address not in self._at and self._ground.routes.lead_to(address):
+            if address not in self._at and self._routes.lead_to(address):
                 self._here.add(address)
             self._at.setdefault(address, set()).add(known)
 
     def _part(self, frontend: Frontend) -> Tables:
         """Return what one frontend needs; nothing where somebody else serves."""
-        if frontend.place in self._ground.taken:
+        if frontend.place in self._taken:
             return Tables()
         return Tables(
             {frontend.place: ipvs.virtual_server(frontend)},
