@@ -151,6 +151,7 @@ EVERYWHERE = frozenset({Aspect.ENABLED, Aspect.MAGLEV, Aspect.PERSISTENCE, Aspec
 CAPABILITIES: dict[str, frozenset[Aspect]] = {
     "ovs": EVERYWHERE | {Aspect.SOURCE_HASH},
     "nft": EVERYWHERE | {Aspect.SOURCE_HASH},
+    "ipvs": EVERYWHERE | {Aspect.SOURCE_HASH},
 }
 """What else a backend can do, by its name in `ServingNode.spec.backend`."""
 

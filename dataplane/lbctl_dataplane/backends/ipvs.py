@@ -7,8 +7,7 @@ a cookie; those of others are never touched, and a place that somebody else serv
 """
 
 import logging
-from collections.abc import Callable, Collection, Sequence
-from pathlib import Path
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 
 from lbctl.delta import Delta
@@ -24,8 +23,6 @@ from lbctl_dataplane.rules.ipvs_compiler import Changes, IpvsCompiler, Tables
 log = logging.getLogger(__name__)
 
 VERSIONS = (4, 6)
-PROC_SYS_NET = Path("/proc/sys/net")
-FORWARDING = MappingProxyType({4: "ipv4/ip_forward", 6: "ipv6/conf/all/forwarding"})
 SETTINGS = MappingProxyType(
     {
         # A packet for a member that is gone begins anew, where silence would cost its client
@@ -83,10 +80,10 @@ class IpvsBackend:
         routes = (await self._facts.now()).routes
         auditing = self._audits.due()
         if auditing:
-            check_forwarding({entry.place.vip.version for entry in frontends})
+            node_facts.check_forwarding({entry.place.vip.version for entry in frontends})
             with self._audits.running():
+                await self._read_back()  # loads IPVS where the kernel does so by itself
                 tell_kernel(SETTINGS)
-                await self._read_back()
         self._compiler.update(frontends, routes, self._taken)
         change = self._compiler.changes()
         if auditing or len(change):
@@ -137,22 +134,22 @@ class IpvsBackend:
         self._taken = taken
 
 
-def check_forwarding(versions: Collection[int]) -> None:
-    """Raise Unavailable where the kernel does not forward packets of an IP version."""
-    for version in versions:
-        if (PROC_SYS_NET / FORWARDING[version]).read_text().strip() == "0":
-            name = FORWARDING[version].replace("/", ".")
-            raise errors.Unavailable(f"net.{name} is 0: packets to pods need it; set it to 1")
+def tell_kernel(settings: Mapping[str, str]) -> None:
+    """Write settings of the kernel that are others than they must be.
 
-
-def tell_kernel(settings: MappingProxyType[str, str]) -> None:
-    """Write settings of the kernel that are others than they must be."""
+    In a container /proc/sys may be read-only; then it is the node's part.
+    """
     for name, wanted in settings.items():
-        path = PROC_SYS_NET / name
+        path, words = node_facts.PROC_SYS_NET / name, f"net.{name.replace('/', '.')}"
         try:
             found = path.read_text().strip()
             if found != wanted:
                 path.write_text(wanted)
-                log.warning("net.%s was %s; now %s", name.replace("/", "."), found, wanted)
+                log.warning("%s was %s; now %s", words, found, wanted)
+        except FileNotFoundError as error:
+            raise errors.Unavailable(f"there is no {words}; {ipvs_kernel.CURE}") from error
         except OSError as error:
-            raise errors.Unavailable(f"{path}: {error.strerror}; {ipvs_kernel.CURE}") from error
+            cure = f"on the node: sysctl -w {words}={wanted}"
+            raise errors.Unavailable(
+                f"{words} must be {wanted}: {error.strerror}; {cure}"
+            ) from error
