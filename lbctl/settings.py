@@ -290,8 +290,8 @@ class LeaseSettings(_Section):
 class AgentSettings(_Section):
     """The agent on one node or router. Needs a restart."""
 
-    backend: Literal["ovs", "nft", "auto"] = "ovs"
-    """What moves packets on nodes: `nft` where pods are plain routes; `auto`: by what is found."""
+    backend: Literal["ovs", "nft", "ipvs", "auto"] = "ovs"
+    """What moves packets on nodes: `nft`, `ipvs` where pods are plain routes; `auto`: as found."""
     bridge: str = "br-int"
     """The OVS bridge that pods are ports of."""
     service_interface: str = "svc0"

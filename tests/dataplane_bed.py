@@ -76,6 +76,36 @@ def network_of(namespace: str) -> Iterator[None]:
             libc.setns(before.fileno(), CLONE_NEWNET)
 
 
+def pod_server(space: str, name: str, port: int, *own: str) -> subprocess.Popen[str]:
+    """Start what answers in a pod, by TCP and UDP, with the pod's name; from `own` addresses."""
+    enter = ("nsenter", f"--net=/run/netns/{space}")
+    server = subprocess.Popen(
+        [*enter, sys.executable, "-c", SERVER, name, str(port), *own],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert server.stdout is not None
+    assert server.stdout.readline() == "up\n"
+    return server
+
+
+def stop(server: subprocess.Popen[str]) -> None:
+    server.kill()
+    server.wait()
+    if server.stdout is not None:
+        server.stdout.close()
+
+
+def datagrams_from(space: str, address: str, port: int, timeout_s: float) -> socket.socket:
+    """Return a UDP socket of a namespace that is connected to an address."""
+    family = socket.AF_INET6 if ipaddress.ip_address(address).version == 6 else socket.AF_INET
+    with network_of(space):
+        datagrams = socket.socket(family, socket.SOCK_DGRAM)
+    datagrams.settimeout(timeout_s)
+    datagrams.connect((address, port))
+    return datagrams
+
+
 class Bed:
     """One node, one client on its fabric leg, pods by number 1, 2, …"""
 
@@ -238,7 +268,7 @@ class Bed:
             sh("ip", "route", "add", f"{gateway}/{length}", "dev", "eth0", inside=space)
             sh("ip", "route", "add", "default", "via", gateway, "dev", "eth0", inside=space)
         self._plug(number, space, device)
-        self._servers[number] = self._serve(space, f"pod{number}", port)
+        self._servers[number] = pod_server(space, f"pod{number}", port)
 
     def _plug(self, number: int, space: str, device: str) -> None:
         mac = _mac(space)
@@ -257,16 +287,6 @@ class Bed:
             f'external_ids:pod-ip6="{six}"',
         )
 
-    def _serve(self, space: str, name: str, port: int) -> subprocess.Popen[str]:
-        server = subprocess.Popen(
-            ["nsenter", f"--net=/run/netns/{space}", sys.executable, "-c", SERVER, name, str(port)],
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        assert server.stdout is not None
-        assert server.stdout.readline() == "up\n"
-        return server
-
     def delete_pod(self, number: int) -> None:
         self.vsctl("del-port", "br-int", f"pod{number}")
         self._stop_server(number)
@@ -277,11 +297,7 @@ class Bed:
         return spaces.named(self._name, f"pod{number}")
 
     def _stop_server(self, number: int) -> None:
-        server = self._servers.pop(number)
-        server.kill()
-        server.wait()
-        if server.stdout is not None:
-            server.stdout.close()
+        stop(self._servers.pop(number))
 
     def connect(self, address: str, port: int, timeout_s: float = 2.0) -> socket.socket:
         """Return a connection from the client; the server's greeting is still to be read."""
@@ -289,12 +305,7 @@ class Bed:
             return socket.create_connection((address, port), timeout=timeout_s)
 
     def udp(self, address: str, port: int, timeout_s: float = 2.0) -> socket.socket:
-        family = socket.AF_INET6 if ipaddress.ip_address(address).version == 6 else socket.AF_INET
-        with network_of(self.client):
-            datagrams = socket.socket(family, socket.SOCK_DGRAM)
-        datagrams.settimeout(timeout_s)
-        datagrams.connect((address, port))
-        return datagrams
+        return datagrams_from(self.client, address, port, timeout_s)
 
     def down(self) -> None:
         for number in list(self._servers):

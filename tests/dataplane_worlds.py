@@ -95,6 +95,22 @@ class SocketTalk:
             self._connection.close()
 
 
+class Client(Protocol):
+    """Where connections come from."""
+
+    def connect(self, address: str, port: int, timeout_s: float) -> socket.socket: ...
+    def udp(self, address: str, port: int, timeout_s: float) -> socket.socket: ...
+
+
+def socket_talk(client: Client, place: Place, timeout_s: float) -> Talk:
+    """Connect to a place; whether or not somebody answers there."""
+    if place.protocol == "UDP":
+        return SocketTalk(client.udp(str(place.vip), place.port, timeout_s))
+    with contextlib.suppress(OSError):
+        return SocketTalk(client.connect(str(place.vip), place.port, timeout_s))
+    return SocketTalk(None)
+
+
 class PacketWorld:
     """A bed with one of the backends that move real packets."""
 
@@ -125,11 +141,7 @@ class PacketWorld:
         return outcome
 
     def talk(self, place: Place) -> Talk:
-        if place.protocol == "UDP":
-            return SocketTalk(self.bed.udp(str(place.vip), place.port, timeout_s=0.7))
-        with contextlib.suppress(OSError):
-            return SocketTalk(self.bed.connect(str(place.vip), place.port, timeout_s=0.7))
-        return SocketTalk(None)
+        return socket_talk(self.bed, place, 0.7)
 
 
 class OvsWorld(PacketWorld):

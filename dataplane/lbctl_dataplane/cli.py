@@ -14,6 +14,7 @@ from lbctl.settings import Settings
 from lbctl_dataplane import agent as agents
 from lbctl_dataplane import metrics
 from lbctl_dataplane.backends.port import NodeBackend
+from lbctl_dataplane.own_legs import OwnLegs
 from lbctl_dataplane.roles import Role
 
 log = logging.getLogger(__name__)
@@ -96,19 +97,27 @@ def _node(node: str, settings: Settings, tally: metrics.Probes) -> Role:
     from lbctl_dataplane.backends import choice, ground, nft, ovs
     from lbctl_dataplane.monitors import prober
     from lbctl_dataplane.node import NodeRole
-    from lbctl_dataplane.own_legs import OwnLegs
 
     asked = settings.agent
     names = ground.Names(asked.bridge, asked.service_interface)
     own = OwnLegs(node, settings)
     prober.allow_many_files()
     chosen = choice.choose(asked.backend, asked.bridge, ovs.run_dir())
-    backend: NodeBackend = (
-        nft.NftBackend(asked.service_interface, own.now)
-        if chosen.name == choice.NFT
-        else ovs.OvsBackend(names, own.now)
-    )
+    backend: NodeBackend
+    if chosen.name == choice.NFT:
+        backend = nft.NftBackend(asked.service_interface, own.now)
+    elif chosen.name == choice.IPVS:
+        backend = _ipvs(asked.service_interface, own)
+    else:
+        backend = ovs.OvsBackend(names, own.now)
     return NodeRole(node, backend, chosen, own, prober.Prober(tally))
+
+
+def _ipvs(service_interface: str, own: OwnLegs) -> NodeBackend:
+    # The netlink library takes 12 MB: who does not need it goes without.
+    from lbctl_dataplane.backends import ipvs, ipvs_filter
+
+    return ipvs.IpvsBackend(service_interface, own.now, ipvs_filter.NftFilter(service_interface))
 
 
 def _router(node: str) -> Role:

@@ -18,7 +18,12 @@ from lbctl_dataplane.rules import local
 from lbctl_dataplane.serving_node import Exemption
 
 NO_POD_PORT = "NoPodPort"
-_WAY = {choice.OVS: "no port of the switch for", choice.NFT: "no route of the node's own to"}
+_NO_ROUTE = "no route of the node's own to"
+_WAY = {
+    choice.OVS: "no port of the switch for",
+    choice.NFT: _NO_ROUTE,
+    choice.IPVS: f"{_NO_ROUTE}, or a virtual server of somebody else before",
+}
 
 
 class NodeRole:

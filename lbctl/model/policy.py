@@ -163,6 +163,7 @@ EVERYWHERE = frozenset(
 CAPABILITIES: dict[str, frozenset[Aspect]] = {
     "ovs": EVERYWHERE | {Aspect.SOURCE_HASH},
     "nft": EVERYWHERE | {Aspect.SOURCE_HASH},
+    "ipvs": EVERYWHERE | {Aspect.SOURCE_HASH},
 }
 """What else a backend can do, by its name in `ServingNode.spec.backend`."""
 

@@ -35,7 +35,7 @@ def node(facts: NodeFacts, settings: AgentSettings) -> tuple[Finding, ...]:
 def by_routes(facts: NodeFacts, settings: AgentSettings) -> bool:
     """Tell whether the kernel moves packets here and not Open vSwitch."""
     if settings.backend != "auto":
-        return settings.backend == "nft"
+        return settings.backend in ("nft", "ipvs")
     return isinstance(facts.bridges, Unread) or settings.bridge not in facts.bridges
 
 

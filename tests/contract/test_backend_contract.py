@@ -1,24 +1,27 @@
 """One contract for every node backend: the one in memory, and those with real packets."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
 import dataplane_bed
 import dataplane_builders as build
+import ipvs_bed
 from dataplane_worlds import (
+    PODS,
+    TARGET,
     V4,
     V6,
     MemoryWorld,
     NftWorld,
     OvsWorld,
-    PacketWorld,
     World,
     bed_with_pods,
     names,
     serve,
     talks,
 )
+from ipvs_world import IpvsWorld
 from lbctl_dataplane.rules.frontend import Frontend
 
 
@@ -28,9 +31,16 @@ def bed() -> Iterator[dataplane_bed.Bed]:
         yield made
 
 
-WITH_PACKETS: dict[str, tuple[type[PacketWorld], str]] = {
+@pytest.fixture(scope="module")
+def guest_bed() -> Iterator[ipvs_bed.IpvsBed]:
+    with ipvs_bed.bed_with_pods("any-ipvs", PODS, TARGET) as made:
+        yield made
+
+
+WITH_PACKETS: dict[str, tuple[Callable[..., World], str]] = {
     "ovs": (OvsWorld, "bed"),
     "nft": (NftWorld, "routed_bed"),
+    "ipvs": (IpvsWorld, "guest_bed"),
 }
 """The other backends, each with the fixture of its bed."""
 

@@ -8,11 +8,10 @@ are never looked at.
 
 import logging
 from collections.abc import Callable, Collection, Sequence
-from pathlib import Path
 
 from lbctl.model import errors
 from lbctl.model.virtual_service import Address
-from lbctl_dataplane.backends import audits, commands, conntrack
+from lbctl_dataplane.backends import audits, commands, conntrack, node_facts
 from lbctl_dataplane.backends.node_facts import NodeFacts
 from lbctl_dataplane.backends.port import Leg, Outcome
 from lbctl_dataplane.rules import constants, nft_table, tracked
@@ -25,8 +24,6 @@ FEW = 4
 """Ended connections up to which nobody looks first whether there are any."""
 LOADING_S = 60.0
 """Longest time for one nft command: ten thousand Services take some seconds."""
-PROC_SYS_NET = Path("/proc/sys/net")
-_FORWARDING = {4: "ipv4/ip_forward", 6: "ipv6/conf/all/forwarding"}
 _MARKED = ("--mark", f"{constants.NODE_MARK:#x}/{constants.NODE_MARK_MASK:#x}")
 
 
@@ -76,7 +73,7 @@ class NftBackend:
     async def _make_it_so(self, frontends: Sequence[Frontend]) -> int:
         auditing = self._audits.due()
         if auditing:
-            _check_forwarding({frontend.place.vip.version for frontend in frontends})
+            node_facts.check_forwarding({frontend.place.vip.version for frontend in frontends})
             with self._audits.running():
                 await self._read_back()
         texts, changed = self._compiler.transactions()
@@ -121,14 +118,6 @@ class NftBackend:
         for entry in sorted(ended, key=_order):
             await _drop(entry)
         self._ended, self._swept = frozenset(), True
-
-
-def _check_forwarding(versions: Collection[int]) -> None:
-    for version in versions:
-        path = PROC_SYS_NET / _FORWARDING[version]
-        if path.read_text().strip() == "0":
-            name = _FORWARDING[version].replace("/", ".")
-            raise errors.Unavailable(f"net.{name} is 0: packets to pods need it; set it to 1")
 
 
 async def _listing() -> str:

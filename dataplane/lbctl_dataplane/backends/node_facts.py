@@ -5,8 +5,9 @@ import contextlib
 import errno
 import json
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 from lbctl.model import errors
 from lbctl_dataplane.backends import commands
@@ -16,6 +17,8 @@ from lbctl_dataplane.rules.pod_routes import PodRoutes
 _GROUPS = 0x1 | 0x40 | 0x400
 """RTMGRP_LINK, RTMGRP_IPV4_ROUTE and RTMGRP_IPV6_ROUTE (linux/rtnetlink.h)."""
 _LARGE = 1 << 16
+PROC_SYS_NET = Path("/proc/sys/net")
+_FORWARDING = {4: "ipv4/ip_forward", 6: "ipv6/conf/all/forwarding"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +103,15 @@ class NodeFacts:
             routes = known.routes  # the same object while nothing changed: comparing is free
         self._texts = texts
         return Facts(routes, str(json.loads(link)[0].get("address", "")))
+
+
+def check_forwarding(versions: Collection[int]) -> None:
+    """Raise Unavailable, with the cure, where the kernel does not forward packets of a version."""
+    for version in versions:
+        path = PROC_SYS_NET / _FORWARDING[version]
+        if path.read_text().strip() == "0":
+            name = _FORWARDING[version].replace("/", ".")
+            raise errors.Unavailable(f"net.{name} is 0: packets to pods need it; set it to 1")
 
 
 @contextlib.contextmanager

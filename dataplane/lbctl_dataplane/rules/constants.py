@@ -58,3 +58,9 @@ LEG_TABLE = 7000
 MAX_LEGS = 1000
 ROUTE_PROTOCOL = 27
 """Protocol number of our routes and neighbours (unassigned in iproute2's rt_protos)."""
+
+IPVS_COOKIE, IPVS_COOKIE_MASK = 0x1BC7_0000, 0xFFFF_0000
+"""In the flags of virtual servers of ours: IPVS keeps bits that mean nothing to it, and there is
+no other place to leave a name."""
+IPVS_TABLE = "lbctl-ipvs"
+"""Name of the nftables table (family `inet`) beside IPVS."""

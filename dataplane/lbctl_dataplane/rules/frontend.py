@@ -48,6 +48,8 @@ class Frontend:
     open_to_all: bool = True
     affinity: bool = False
     """The same client address goes to the same member."""
+    affinity_timeout_s: int = 0
+    """For how long without a connection; 0: a function of the address alone."""
 
     @property
     def all_members(self) -> tuple[Member, ...]:
@@ -145,6 +147,7 @@ def frontend_of(claim: Claim, endpoints: tuple[Endpoint, ...], node: str) -> Fro
         place=claim.place,
         members=_members(claim, (e for e in local if e.address in chosen)),
         lingering=_members(claim, (e for e in local if e.address not in chosen)),
+        affinity_timeout_s=policy.session_affinity_timeout_s,
         source_ranges=merged(policy.source_ranges, claim.vip.address.version),
         open_to_all=not policy.source_ranges,
         affinity=policy.by_client,

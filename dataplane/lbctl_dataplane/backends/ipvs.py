@@ -1,0 +1,155 @@
+"""The IPVS backend: the kernel's own balancer, with a filter beside it and VIPs as local addresses.
+
+IPVS knows no transaction over several objects, so a pass runs commands in an order that keeps
+connections (`rules.ipvs.steps`), and reads everything back when one was refused, at the start, and
+in an audit now and then, since others may have changed what is ours. Virtual servers of ours carry
+a cookie; those of others are never touched, and a place that somebody else serves is left to him.
+"""
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
+
+from lbctl.delta import Delta
+from lbctl.model import errors
+from lbctl.model.virtual_service import Address
+from lbctl_dataplane.backends import audits, commands, ipvs_kernel, node_facts
+from lbctl_dataplane.backends.ipvs_filter import Filter
+from lbctl_dataplane.backends.port import Leg, Outcome
+from lbctl_dataplane.rules import frontend, ipvs, vip_routes
+from lbctl_dataplane.rules.frontend import Frontend, Place
+from lbctl_dataplane.rules.ipvs_compiler import Changes, IpvsCompiler, Tables
+
+log = logging.getLogger(__name__)
+
+VERSIONS = (4, 6)
+SETTINGS = MappingProxyType(
+    {
+        # A packet for a member that is gone begins anew, where silence would cost its client
+        # minutes; so do clients with affinity to a member that gets nobody new.
+        "ipv4/vs/expire_nodest_conn": "1",
+        "ipv4/vs/expire_quiescent_template": "1",
+        # Answers then belong to a known connection: kube-proxy and firewalls drop others.
+        "ipv4/vs/conntrack": "1",
+    }
+)
+"""What the kernel must be told; kube-proxy's IPVS mode, should it run beside us, says the same."""
+
+
+class IpvsBackend:
+    """Owns the virtual servers with our cookie, the routes of VIPs and the filter of one node."""
+
+    def __init__(
+        self, service_interface: str, legs: Callable[[], tuple[Address, ...]], beside: Filter
+    ) -> None:
+        self._facts = node_facts.NodeFacts(service_interface)
+        self._legs = legs
+        self._filter = beside
+        self._compiler = IpvsCompiler()
+        self._audits = audits.Audits()
+        self._taken: frozenset[Place] = frozenset()
+        """Where somebody else has a virtual server."""
+
+    async def follow(self, changed: Callable[[], None]) -> None:
+        """Follow routes and interfaces for ever: a pod's new route is known as soon as it is there.
+
+        Who edits IPVS tells nobody; an audit finds it.
+        """
+        await self._facts.follow(changed)
+
+    def legs(self) -> tuple[Leg, ...] | None:
+        """Return the legs' addresses with the service interface's MAC."""
+        facts = self._facts.last
+        if facts is None:
+            return None
+        try:
+            return tuple(Leg(address, facts.service_mac) for address in self._legs())
+        except errors.Unavailable:
+            return None
+
+    async def program(self, frontends: Sequence[Frontend]) -> Outcome:
+        """Make the kernel balance these frontends; see `NodeBackend.program`."""
+        try:
+            changed = await self._make_it_so(frontends)
+        except BaseException:
+            self._audits.distrust()
+            raise
+        return Outcome(changed, self._compiler.missing)
+
+    async def _make_it_so(self, frontends: Sequence[Frontend]) -> int:
+        routes = (await self._facts.now()).routes
+        auditing = self._audits.due()
+        if auditing:
+            node_facts.check_forwarding({entry.place.vip.version for entry in frontends})
+            with self._audits.running():
+                await self._read_back()  # loads IPVS where the kernel does so by itself
+                tell_kernel(SETTINGS)
+        self._compiler.update(frontends, routes, self._taken)
+        change = self._compiler.changes()
+        if auditing or len(change):
+            await self._apply(change)
+            self._compiler.took(change)
+        if auditing and len(change):
+            await self._verify()
+        return len(change)
+
+    async def _apply(self, change: Changes) -> None:
+        """Make a change so that at no moment a packet meets half of it.
+
+        Who may connect is known before anybody can; a VIP is the node's own as soon as somebody
+        answers and as long as somebody might.
+        """
+        await self._filter.change(Delta(change.elements.upserts, frozenset()))
+        await ipvs_kernel.run(ipvs.steps(change.servers))
+        for version in VERSIONS:
+            lines = vip_routes.render(change.vips, version)
+            if lines:
+                await commands.run("ip", f"-{version}", "-batch", "-", stdin=lines)
+        await self._filter.change(Delta({}, change.elements.deletes))
+
+    async def _read_back(self) -> None:
+        servers, members = await ipvs_kernel.servers(), ipvs_kernel.members()
+        made, behind = ipvs.ours(servers, members, self._compiler.known)
+        self._note_taken(frozenset(servers.keys() - made.keys()))
+        routes = [
+            await commands.run("ip", f"-{version}", "-j", *vip_routes.LISTING)
+            for version in VERSIONS
+        ]
+        vips = {vip: "" for listing in routes for vip in vip_routes.parse(listing)}
+        self._compiler.read_back(Tables(made, behind, vips, await self._filter.observe()))
+
+    async def _verify(self) -> None:
+        await self._read_back()
+        left = self._compiler.changes()
+        if len(left):
+            example = next(ipvs.steps(left.servers), None) or left
+            raise errors.Unavailable(
+                f"the kernel differs in {len(left)} places after changes that it took; "
+                f"the first: {example}"
+            )
+
+    def _note_taken(self, taken: frozenset[Place]) -> None:
+        for place in sorted(taken - self._taken, key=frontend.place_order):
+            log.info("%s has a virtual server of somebody else, which is left alone", place)
+        self._taken = taken
+
+
+def tell_kernel(settings: Mapping[str, str]) -> None:
+    """Write settings of the kernel that are others than they must be.
+
+    In a container /proc/sys may be read-only; then it is the node's part.
+    """
+    for name, wanted in settings.items():
+        path, words = node_facts.PROC_SYS_NET / name, f"net.{name.replace('/', '.')}"
+        try:
+            found = path.read_text().strip()
+            if found != wanted:
+                path.write_text(wanted)
+                log.warning("%s was %s; now %s", words, found, wanted)
+        except FileNotFoundError as error:
+            raise errors.Unavailable(f"there is no {words}; {ipvs_kernel.CURE}") from error
+        except OSError as error:
+            cure = f"on the node: sysctl -w {words}={wanted}"
+            raise errors.Unavailable(
+                f"{words} must be {wanted}: {error.strerror}; {cure}"
+            ) from error

@@ -1,0 +1,56 @@
+"""The nftables table beside IPVS: read it, change it, each time in one transaction."""
+
+from typing import Protocol
+
+from lbctl.delta import Delta
+from lbctl.model import errors
+from lbctl_dataplane.backends import commands
+from lbctl_dataplane.rules import constants, ipvs_filter
+from lbctl_dataplane.rules.ipvs_filter import Element
+
+
+class Filter(Protocol):
+    """What keeps clients out that may not connect, and off what is no listener's port."""
+
+    async def observe(self) -> dict[Element, str]:
+        """Return what it holds. Raises Unavailable where nothing can."""
+        ...
+
+    async def change(self, change: Delta[Element, str]) -> None:
+        """Make a change, all of it or nothing."""
+        ...
+
+
+class NftFilter:
+    """The table in the kernel."""
+
+    def __init__(self, device: str) -> None:
+        self._device = device
+        self._whole = False
+
+    async def observe(self) -> dict[Element, str]:
+        """Return its elements; none of a table that is damaged: the next change replaces it."""
+        found = ipvs_filter.parse(await _listing())
+        self._whole = found.rules == ipvs_filter.numbers(self._device)
+        return dict.fromkeys(found.elements, "") if self._whole else {}
+
+    async def change(self, change: Delta[Element, str]) -> None:
+        """Make a change in one transaction."""
+        frame = "" if self._whole else ipvs_filter.render_frame(self._device)
+        text = frame + ipvs_filter.render(change)
+        if text:
+            await commands.run("nft", "-f", "-", stdin=text)
+            self._whole = True
+
+
+async def _listing() -> str:
+    try:
+        tables = await commands.run("nft", "-j", "list", "tables", "inet")
+    except errors.Unavailable as error:
+        raise errors.Unavailable(
+            f"no nftables, which guards the other ports of VIPs: {error}; load nf_tables"
+        ) from error
+    if f'"name": "{constants.IPVS_TABLE}"' not in tables:
+        return ""
+    table = ("table", "inet", constants.IPVS_TABLE)
+    return await commands.run("nft", "-j", "--numeric-protocol", "list", *table)

@@ -1,0 +1,117 @@
+"""The kernel's IPVS by netlink: read virtual servers and members, run commands."""
+
+import errno
+import ipaddress
+import socket
+import struct
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pyroute2
+from pyroute2.netlink.exceptions import NetlinkError
+
+from lbctl.model import errors
+from lbctl_dataplane.rules import ipvs
+from lbctl_dataplane.rules.frontend import Place
+from lbctl_dataplane.rules.ipvs import RealServer, Step, VirtualServer
+
+_LISTING = Path("/proc/thread-self/net/ip_vs")
+_NAMES = {number: name for name, number in ipvs.PROTOCOLS.items()}
+_ALL_FLAGS = 0xFFFF_FFFF
+_MASQUERADE = 0
+"""IP_VS_CONN_F_MASQ: translate; the library's default would route the packet on as it is."""
+CURE = "load them: modprobe -a ip_vs ip_vs_mh (packages of the kernel's modules hold them)"
+
+
+async def servers() -> dict[Place, VirtualServer]:
+    """Return all virtual servers, those of others too. Raises Unavailable without IPVS."""
+    async with _kernel() as kernel:
+        messages = await kernel.service("dump")
+    found = (message.get_attr("IPVS_CMD_ATTR_SERVICE") for message in messages)
+    # What is chosen by a mark has no place.
+    return dict(_parse(service) for service in found if service.get_attr("IPVS_SVC_ATTR_ADDR"))
+
+
+def members() -> dict[RealServer, int]:
+    """Return the weights of all members of all places."""
+    try:
+        return ipvs.parse_members(_LISTING.read_text())
+    except OSError as error:
+        raise errors.Unavailable(f"{_LISTING}: {error.strerror}; {CURE}") from error
+
+
+async def run(steps: Iterable[Step]) -> None:
+    """Run commands, in their order. Raises Unavailable at the first that the kernel refuses."""
+    async with _kernel() as kernel:
+        for step in steps:
+            try:
+                await _run(kernel, step)
+            except NetlinkError as error:
+                raise errors.Unavailable(_refused(step, error.code)) from error
+
+
+@asynccontextmanager
+async def _kernel() -> AsyncIterator[Any]:
+    async with pyroute2.AsyncIPVS() as kernel:
+        try:
+            await kernel.setup_endpoint()
+        except NetlinkError as error:
+            raise errors.Unavailable(f"this kernel has no IPVS; {CURE}") from error
+        yield kernel
+
+
+async def _run(kernel: Any, step: Step) -> None:
+    service = _service(step.place, step.server)
+    if step.member is None:
+        await kernel.service(step.verb, service)
+        return
+    real = pyroute2.IPVSDest(
+        addr=str(step.member.address),
+        port=step.member.port,
+        fwd_method=_MASQUERADE,
+        weight=step.weight,
+    )
+    await kernel.dest(step.verb, service, real)
+
+
+def _service(place: Place, server: VirtualServer | None) -> Any:
+    chosen = server or VirtualServer(0)
+    return pyroute2.IPVSService(
+        addr=str(place.vip),
+        port=place.port,
+        protocol=ipvs.PROTOCOLS[place.protocol],
+        # Another name than this one would be left out without a word, and mean `wlc`.
+        sched_name=chosen.scheduler,
+        flags={"flags": chosen.flags, "mask": _ALL_FLAGS},
+        timeout=chosen.persistence_s,
+        netmask=_whole_address(place.vip.version),
+    )
+
+
+def _whole_address(version: int) -> str:
+    """Return a mask that keeps clients apart.
+
+    IPv6 takes the length of a prefix, which the library writes as if it were an IPv4 address.
+    """
+    if version == 4:
+        return "255.255.255.255"
+    return socket.inet_ntoa(struct.pack("=I", 128))
+
+
+def _parse(service: Any) -> tuple[Place, VirtualServer]:
+    def value(name: str) -> Any:
+        return service.get_attr(f"IPVS_SVC_ATTR_{name}")
+
+    address = ipaddress.ip_address(value("ADDR"))
+    place = Place(address, _NAMES[value("PROTOCOL")], value("PORT"))
+    flags = value("FLAGS")["flags"] & ~ipvs.HASHED
+    return place, VirtualServer(flags, value("TIMEOUT"), value("SCHED_NAME"))
+
+
+def _refused(step: Step, code: int) -> str:
+    about = step.member if step.member is not None else step.place
+    text = f"IPVS refused to {step.verb} {about}: {errno.errorcode.get(code, code)}"
+    # The kernel asks for a scheduler by itself, where its module is installed.
+    return f"{text}; {CURE}" if code == errno.ENOENT and step.verb == "add" else text

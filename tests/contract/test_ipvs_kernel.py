@@ -1,0 +1,230 @@
+"""What is IPVS's own: other people's virtual servers, drift, restarts, affinity, weights, UDP."""
+
+import collections
+import json
+import time
+from collections.abc import Iterator
+
+import pytest
+
+import dataplane_builders as build
+import ipvs_bed
+from dataplane_bed import LEGS
+from dataplane_worlds import PODS, PORT, TARGET, V4, V6, names, serve, talks
+from ipvs_world import IpvsWorld
+from lbctl_dataplane.rules.frontend import Frontend, Member, Place
+
+pytestmark = pytest.mark.root
+
+OTHERS = "198.18.0.9:80"
+both = pytest.mark.parametrize("vip", [V4, V6])
+
+
+@pytest.fixture(scope="module")
+def bed() -> Iterator[ipvs_bed.IpvsBed]:
+    with ipvs_bed.bed_with_pods("ipvs", PODS, TARGET) as made:
+        yield made
+
+
+@pytest.fixture
+def world(bed: ipvs_bed.IpvsBed) -> Iterator[IpvsWorld]:
+    """The guest with nothing of ours in it, and so again afterwards."""
+    made = IpvsWorld(bed)
+    made.program()
+    yield made
+    bed.guest.run("ipvsadm", "-C")
+    made.restart()
+    made.program()
+
+
+def listed(world: IpvsWorld) -> list[str]:
+    return list(world.bed.guest.call("guest.ipvs_listing:listing"))
+
+
+def ipvsadm(world: IpvsWorld, *words: str) -> None:
+    world.bed.guest.run("ipvsadm", *words)
+
+
+def endpoint(address: str, port: int) -> str:
+    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
+
+
+def weighted(world: IpvsWorld, at: Place, *weights: int) -> Frontend:
+    members = (
+        Member(build.ip(world.address(pod, at.vip.version)), TARGET, weight)
+        for pod, weight in enumerate(weights, 1)
+    )
+    return Frontend("default.kuard", at, tuple(members))
+
+
+def test_others_virtual_servers_are_left_alone(world: IpvsWorld) -> None:
+    ipvsadm(world, "-A", "-t", OTHERS, "-s", "rr")
+    ipvsadm(world, "-a", "-t", OTHERS, "-r", "10.244.71.11:8080", "-g")
+    before = listed(world)
+    world.program(serve(world, build.place(V4), (1,)))
+    assert len(listed(world)) == 2
+    world.program()
+    assert listed(world) == before
+
+
+def test_a_place_that_somebody_else_serves_is_left_to_him(world: IpvsWorld) -> None:
+    ipvsadm(world, "-A", "-t", f"{V4}:{PORT}", "-s", "rr")
+    world.restart()
+    taken, free = serve(world, build.place(V4), (1,)), serve(world, build.place(V6), (1,))
+    assert world.program(taken, free).missing == {"default.kuard": (taken.members[0].address,)}
+    assert f"{V4}:{PORT} rr → " in listed(world)
+    with talks(world, free.place, 1) as made:
+        assert names(made) == ["pod1"]
+    ipvsadm(world, "-D", "-t", f"{V4}:{PORT}")
+    world.restart()
+    assert world.program(taken, free).missing == {}
+    with talks(world, taken.place, 1) as made:
+        assert names(made) == ["pod1"]
+
+
+@both
+def test_what_drifted_is_put_right_by_the_agent_that_made_it(world: IpvsWorld, vip: str) -> None:
+    at = build.place(vip)
+    wanted = serve(world, at, (1, 2))
+    world.program(wanted)
+    before = listed(world)
+    ipvsadm(world, "-E", "-t", endpoint(vip, PORT), "-s", "rr")
+    world.bed.guest.run("ip", f"-{at.vip.version}", "route", "del", "local", vip, "table", "local")
+    with talks(world, at, 1) as made:
+        assert names(made) == [""]
+    deadline = time.monotonic() + 20
+    while not world.program(wanted).changed and time.monotonic() < deadline:
+        time.sleep(0.2)
+    assert listed(world) == before
+    with talks(world, at, 1) as made:
+        assert names(made) != [""]
+
+
+@both
+def test_members_that_drifted_are_put_right(world: IpvsWorld, vip: str) -> None:
+    at = build.place(vip)
+    world.program(serve(world, at, (1, 2)))
+    before = listed(world)
+    where, pod = endpoint(vip, PORT), world.address(1, at.vip.version)
+    ipvsadm(world, "-d", "-t", where, "-r", endpoint(pod, TARGET))
+    ipvsadm(world, "-a", "-t", where, "-r", endpoint(pod, PORT), "-m")
+    world.restart()
+    assert world.program(serve(world, at, (1, 2))).changed == 2
+    assert listed(world) == before
+    with talks(world, at, 20) as made:
+        assert set(names(made)) == {"pod1", "pod2"}
+
+
+@both
+def test_a_restarted_agent_finds_its_own_and_breaks_nothing(world: IpvsWorld, vip: str) -> None:
+    at = build.place(vip)
+    wanted = serve(world, at, (1, 2, 3), affinity=True, affinity_timeout_s=60)
+    world.program(wanted)
+    with talks(world, at, 10) as made:
+        before = names(made)
+        world.restart()
+        assert world.program(wanted).changed == 0
+        assert names(made) == before
+
+
+@both
+def test_a_client_with_affinity_stays_until_its_member_drains(world: IpvsWorld, vip: str) -> None:
+    at = build.place(vip)
+    sticky = {"affinity": True, "affinity_timeout_s": 60}
+    world.program(serve(world, at, (1, 2, 3), **sticky))
+    with talks(world, at, 10) as made:
+        (first,) = set(names(made))
+        world.program(serve(world, at, (1, 2, 3, 4, 5), **sticky))
+        with talks(world, at, 10) as later:
+            assert set(names(later)) == {first}
+        number = int(first.removeprefix("pod"))
+        rest = tuple(pod for pod in PODS if pod != number)
+        world.program(serve(world, at, rest, lingering=(number,), **sticky))
+        with talks(world, at, 10) as moved:
+            (second,) = set(names(moved))
+            assert second != first
+        assert set(names(made)) == {first}
+
+
+@both
+def test_datagrams_from_one_port_leave_a_member_that_vanished(world: IpvsWorld, vip: str) -> None:
+    at = build.place(vip, "UDP")
+    world.program(serve(world, at, (1, 2)))
+    with talks(world, at, 1) as made:
+        (first,) = names(made)
+        staying = 2 if first == "pod1" else 1
+        world.program(serve(world, at, (staying,)))
+        answered = [name for name in (made[0].name() for _ in range(3)) if name]
+    # The first datagram may go with the connection that it ends (IPVS does so beside conntrack).
+    assert answered[-2:] == [f"pod{staying}"] * 2
+
+
+def test_a_connection_to_a_member_that_vanished_is_reset(world: IpvsWorld) -> None:
+    at = build.place(V4)
+    world.program(serve(world, at, (1,)))
+    with world.bed.connect(V4, PORT) as made:
+        assert made.recv(100).startswith(b"pod1")
+        world.program(serve(world, at, (2,)))
+        with pytest.raises(ConnectionError):
+            for _ in range(3):
+                made.sendall(b"ping")
+                made.recv(100)
+
+
+@both
+def test_without_a_member_for_new_connections_they_are_refused_at_once(
+    world: IpvsWorld, vip: str
+) -> None:
+    world.program(serve(world, build.place(vip), (), lingering=(1,)))
+    with pytest.raises(ConnectionRefusedError):
+        world.bed.connect(vip, PORT)
+    with world.bed.udp(vip, PORT) as datagrams:
+        world.program(serve(world, build.place(vip, "UDP"), (), lingering=(1,)))
+        datagrams.send(b"ping")
+        with pytest.raises(ConnectionRefusedError):
+            datagrams.recv(100)
+
+
+def test_weights_are_shares(world: IpvsWorld) -> None:
+    at = build.place(V4)
+    world.program(weighted(world, at, 3, 1))
+    with talks(world, at, 200) as made:
+        counted = collections.Counter(names(made))
+    assert 110 < counted["pod1"] < 190
+    assert counted["pod1"] + counted["pod2"] == 200
+
+
+def test_a_vip_stays_while_one_of_its_places_does(world: IpvsWorld) -> None:
+    web, other = build.place(V4), build.place(V4, port=81)
+    world.program(serve(world, web, (1,)), serve(world, other, (2,)))
+    world.program(serve(world, other, (2,)))
+    with talks(world, other, 1) as made:
+        assert names(made) == ["pod2"]
+    with pytest.raises(ConnectionRefusedError):
+        world.bed.connect(V4, PORT)
+
+
+def test_sctp_is_programmed(world: IpvsWorld) -> None:
+    at = build.place(V4, "SCTP")
+    world.program(serve(world, at, (1,)))
+    assert listed(world) == [f"{V4}:{PORT} mh → {world.address(1, 4)}:{TARGET}"]
+    assert "SCTP" in world.bed.guest.run("cat", "/proc/net/ip_vs")
+    world.restart()
+    assert world.program(serve(world, at, (1,))).changed == 0
+
+
+def test_the_legs_are_told_with_the_mac_of_the_service_interface(world: IpvsWorld) -> None:
+    mac = json.loads(world.bed.guest.run("ip", "-j", "link", "show", "dev", "svc0"))[0]["address"]
+    assert world.bed.guest.call("guest.ipvs_node:legs") == [[leg, mac] for leg in LEGS]
+
+
+def test_a_member_whose_route_comes_later_is_served_then(world: IpvsWorld) -> None:
+    at = build.place(V4)
+    wanted = Frontend("default.kuard", at, build.members("10.99.0.9", port=TARGET))
+    assert world.program(wanted).missing
+    world.bed.guest.run("ip", "route", "add", "10.99.0.9/32", "dev", "vec1")
+    deadline = time.monotonic() + 20
+    while world.program(wanted).missing and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert listed(world) == [f"{V4}:{PORT} mh → 10.99.0.9:{TARGET}"]
+    world.bed.guest.run("ip", "route", "del", "10.99.0.9/32")
