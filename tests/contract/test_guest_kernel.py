@@ -36,6 +36,14 @@ def pids_in(space: str) -> list[str]:
     return spaces.sh("ip", "netns", "pids", space).split()
 
 
+def ended(space: str) -> bool:
+    """Tell whether nothing runs there any more, soon."""
+    deadline = time.monotonic() + 10
+    while pids_in(space) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return not pids_in(space)
+
+
 def test_a_guest_lists_its_virtual_servers_and_ends(space: str) -> None:
     with guest_kernel.guest(space) as guest:
         guest.call("guest.commands:load", "ip_vs")
@@ -43,7 +51,13 @@ def test_a_guest_lists_its_virtual_servers_and_ends(space: str) -> None:
         guest.run("ipvsadm", "-A", "-t", "198.18.0.1:80", "-s", "mh")
         guest.run("ipvsadm", "-a", "-t", "198.18.0.1:80", "-r", "10.0.0.1:8080", "-m")
         assert guest.call("guest.ipvs_listing:listing") == ["198.18.0.1:80 mh → 10.0.0.1:8080"]
-    assert pids_in(space) == []
+    assert ended(space)
+
+
+def test_a_guest_answers_every_call(space: str) -> None:
+    with guest_kernel.guest(space) as guest:
+        said = [guest.run("echo", f"{number:04} {'x' * 500}") for number in range(200)]
+    assert [line.split()[0] for line in said] == [f"{number:04}" for number in range(200)]
 
 
 def test_what_fails_in_the_guest_is_told(space: str) -> None:
@@ -68,7 +82,4 @@ def test_a_guest_ends_with_its_maker_that_was_killed(space: str) -> None:
         assert pids_in(space)
         maker.send_signal(signal.SIGKILL)
         maker.wait()
-    deadline = time.monotonic() + 10
-    while pids_in(space) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert pids_in(space) == []
+    assert ended(space)

@@ -44,8 +44,11 @@ def members() -> dict[RealServer, int]:
 
 async def run(steps: Iterable[Step]) -> None:
     """Run commands, in their order. Raises Unavailable at the first that the kernel refuses."""
+    wanted = tuple(steps)
+    if not wanted:
+        return
     async with _kernel() as kernel:
-        for step in steps:
+        for step in wanted:
             try:
                 await _run(kernel, step)
             except NetlinkError as error:
