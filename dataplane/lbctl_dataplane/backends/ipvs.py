@@ -8,6 +8,7 @@ a cookie; those of others are never touched, and a place that somebody else serv
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from types import MappingProxyType
 
 from lbctl.delta import Delta
@@ -83,7 +84,7 @@ class IpvsBackend:
             node_facts.check_forwarding({entry.place.vip.version for entry in frontends})
             with self._audits.running():
                 await self._read_back()  # loads IPVS where the kernel does so by itself
-                tell_kernel(SETTINGS)
+                tell_kernel(SETTINGS, node_facts.PROC_SYS_NET)
         self._compiler.update(frontends, routes, self._taken)
         change = self._compiler.changes()
         if auditing or len(change):
@@ -134,13 +135,13 @@ class IpvsBackend:
         self._taken = taken
 
 
-def tell_kernel(settings: Mapping[str, str]) -> None:
-    """Write settings of the kernel that are others than they must be.
+def tell_kernel(settings: Mapping[str, str], root: Path) -> None:
+    """Write settings of the kernel, files under `root`, that are others than they must be.
 
     In a container /proc/sys may be read-only; then it is the node's part.
     """
     for name, wanted in settings.items():
-        path, words = node_facts.PROC_SYS_NET / name, f"net.{name.replace('/', '.')}"
+        path, words = root / name, f"net.{name.replace('/', '.')}"
         try:
             found = path.read_text().strip()
             if found != wanted:
