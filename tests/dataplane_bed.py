@@ -241,7 +241,7 @@ class Bed:
         return f"10.244.71.{10 + number}", f"fd00:10:244:71::{10 + number:x}"
 
     def add_pod(self, number: int, port: int = 8080) -> None:
-        space, device = self._pod_space(number), f"pod{number}"
+        space, device = self.pod_space(number), f"pod{number}"
         self._add_space(space)
         sh(
             "ip",
@@ -290,10 +290,11 @@ class Bed:
     def delete_pod(self, number: int) -> None:
         self.vsctl("del-port", "br-int", f"pod{number}")
         self._stop_server(number)
-        self._spaces.remove(self._pod_space(number))
-        spaces.delete(self._pod_space(number))
+        self._spaces.remove(self.pod_space(number))
+        spaces.delete(self.pod_space(number))
 
-    def _pod_space(self, number: int) -> str:
+    def pod_space(self, number: int) -> str:
+        """Return the name of a pod's namespace."""
         return spaces.named(self._name, f"pod{number}")
 
     def _stop_server(self, number: int) -> None:

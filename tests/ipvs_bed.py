@@ -63,7 +63,7 @@ class IpvsBed:
         return f"10.244.71.{10 + number}", f"fd00:10:244:71::{10 + number:x}"
 
     def add_pod(self, number: int, port: int) -> None:
-        space = self._pod_space(number)
+        space = self.pod_space(number)
         self._cable(space, "eth0", TAPS[1])
         lengths = zip(self.pod_addresses(number), GATEWAYS, (24, 64), strict=True)
         for address, gateway, length in lengths:
@@ -71,7 +71,7 @@ class IpvsBed:
             sh("ip", "route", "add", "default", "via", gateway, "dev", "eth0", inside=space)
         self._servers[number] = dataplane_bed.pod_server(space, f"pod{number}", port)
 
-    def _pod_space(self, number: int) -> str:
+    def pod_space(self, number: int) -> str:
         return spaces.named(self._name, f"pod{number}")
 
     def connect(self, address: str, port: int, timeout_s: float = 2.0) -> socket.socket:
@@ -99,7 +99,7 @@ class IpvsBed:
     def down(self) -> None:
         for server in self._servers.values():
             dataplane_bed.stop(server)
-        for space in (self.client, *map(self._pod_space, self._servers)):
+        for space in (self.client, *map(self.pod_space, self._servers)):
             spaces.delete(space)
 
 

@@ -36,5 +36,5 @@ class RoutedBed(dataplane_bed.Bed):
 
     def delete_pod(self, number: int) -> None:
         self._stop_server(number)
-        self._spaces.remove(self._pod_space(number))
-        spaces.delete(self._pod_space(number))
+        self._spaces.remove(self.pod_space(number))
+        spaces.delete(self.pod_space(number))

@@ -46,7 +46,6 @@ UNUSED_MODULES = frozenset(
         "idlelib",
         "lib2to3",
         "pydoc_data",
-        "sqlite3",
         "test",
         "tkinter",
         "turtledemo",
@@ -56,7 +55,7 @@ UNUSED_MODULES = frozenset(
     ]
 )
 UNUSED_EXTENSIONS = re.compile(
-    r"lib-dynload/(_curses\w*|_dbm|_gdbm|_sqlite3|readline|nis|_ctypes_test|_test\w+|_xxtest\w+"
+    r"lib-dynload/(_curses\w*|_dbm|_gdbm|readline|nis|_ctypes_test|_test\w+|_xxtest\w+"
     r"|xx\w+)\.cpython-"
 )
 SHARED_OBJECT = re.compile(r"usr/lib(64|/x86_64-linux-gnu)/[^/]+\.so(\.[\w.-]+)?")

@@ -132,7 +132,7 @@ def test_https_asks_for_no_certificate_that_is_known_unless_told_to(node: str, f
 
 
 def test_who_speaks_no_tls_fails_https(node: str) -> None:
-    assert ask(node, servers.ADDRESSES[0], servers.NONSENSE, Kind.HTTPS) is not None
+    assert ask(node, servers.ADDRESSES[0], servers.NONSENSE, Kind.HTTPS, **BRIEF) is not None
 
 
 @pytest.mark.parametrize(

@@ -70,7 +70,9 @@ class Node:
 @pytest.fixture
 def healthy(bed: dataplane_bed.Bed) -> Iterator[dict[int, subprocess.Popen[str]]]:
     """What answers the monitor on pods 1 and 2; who ends one makes its pod fail."""
-    running = {pod: bed._serve(bed._pod_space(pod), f"health{pod}", HEALTH) for pod in (1, 2)}
+    running = {
+        pod: dataplane_bed.pod_server(bed.pod_space(pod), f"health{pod}", HEALTH) for pod in (1, 2)
+    }
     yield running
     for server in running.values():
         end(server)
@@ -124,7 +126,7 @@ def test_a_member_that_works_again_gets_connections_again(
     async def scene(node: Node) -> None:
         end(healthy[1])
         await event_loops.until(lambda: node.failing() == [world.address(1, 4)])
-        healthy[1] = world.bed._serve(world.bed._pod_space(1), "health1", HEALTH)
+        healthy[1] = dataplane_bed.pod_server(world.bed.pod_space(1), "health1", HEALTH)
         await event_loops.until(lambda: node.failing() == [])
         assert await asyncio.to_thread(answering, world) == {"pod1", "pod2"}
 

@@ -3,9 +3,8 @@
 from typing import Protocol
 
 from lbctl.delta import Delta
-from lbctl.model import errors
-from lbctl_dataplane.backends import commands
-from lbctl_dataplane.rules import constants, ipvs_filter
+from lbctl_dataplane.backends import commands, tables
+from lbctl_dataplane.rules import ipvs_filter
 from lbctl_dataplane.rules.ipvs_filter import Element
 
 
@@ -30,7 +29,9 @@ class NftFilter:
 
     async def observe(self) -> dict[Element, str]:
         """Return its elements; none of a table that is damaged: the next change replaces it."""
-        found = ipvs_filter.parse(await _listing())
+        found = ipvs_filter.parse(
+            await tables.listing(ipvs_filter.TABLE, "-j", "--numeric-protocol")
+        )
         self._whole = found.rules == ipvs_filter.numbers(self._device)
         return dict.fromkeys(found.elements, "") if self._whole else {}
 
@@ -41,24 +42,3 @@ class NftFilter:
         if text:
             await commands.run("nft", "-f", "-", stdin=text)
             self._whole = True
-
-
-async def _listing() -> str:
-    """Return our table as JSON, empty where there is none."""
-    table = ("table", "inet", constants.IPVS_TABLE)
-    try:
-        return await commands.run("nft", "-j", "--numeric-protocol", "list", *table)
-    except errors.Unavailable:
-        # Not asked first: nft 1.0.6 loads the elements of all tables to tell their names.
-        if f'"name": "{constants.IPVS_TABLE}"' in await _tables():
-            raise
-        return ""
-
-
-async def _tables() -> str:
-    try:
-        return await commands.run("nft", "-j", "list", "tables", "inet")
-    except errors.Unavailable as error:
-        raise errors.Unavailable(
-            f"no nftables, which guards the other ports of VIPs: {error}; load nf_tables"
-        ) from error

@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Sequence
 
 from lbctl.model import errors
 from lbctl.model.virtual_service import Address
-from lbctl_dataplane.backends import audits, commands, conntrack, node_facts
+from lbctl_dataplane.backends import audits, commands, conntrack, node_facts, tables
 from lbctl_dataplane.backends.node_facts import NodeFacts
 from lbctl_dataplane.backends.port import Leg, Outcome
 from lbctl_dataplane.rules import constants, nft_table, tracked
@@ -121,16 +121,7 @@ class NftBackend:
 
 
 async def _listing() -> str:
-    """Return our table as text, empty where there is none."""
-    words = ("nft", "--numeric-protocol", "list", "table", *nft_table.TABLE.split())
-    try:
-        return await commands.run(*words, timeout_s=LOADING_S)
-    except errors.Unavailable:
-        # Not asked first: nft 1.0.6 loads the elements of all tables to tell their names.
-        tables = await commands.run("nft", "list", "tables", "inet", timeout_s=LOADING_S)
-        if f"table {nft_table.TABLE}\n" in tables:
-            raise
-        return ""
+    return await tables.listing(nft_table.TABLE, "--numeric-protocol", timeout_s=LOADING_S)
 
 
 async def _connections(versions: Collection[int]) -> str:

@@ -18,7 +18,7 @@ from pathlib import Path
 from lbctl import delta
 from lbctl.model import errors
 from lbctl.model.virtual_service import Address
-from lbctl_dataplane.backends import audits, commands, ground, offload, ovsdb
+from lbctl_dataplane.backends import audits, commands, ground, offload, ovsdb, tables
 from lbctl_dataplane.backends.port import Leg, Outcome
 from lbctl_dataplane.rules import compiler, constants, guard, openflow, ovs
 from lbctl_dataplane.rules.frontend import Frontend
@@ -271,7 +271,4 @@ def run_dir() -> Path:
 
 
 async def _guard_table() -> str:
-    listing = await commands.run("nft", "-j", "list", "tables", "netdev")
-    if f'"name": "{constants.NFT_TABLE}"' not in listing:
-        return ""
-    return await commands.run("nft", "-j", "list", "table", "netdev", constants.NFT_TABLE)
+    return await tables.listing(f"netdev {constants.NFT_TABLE}", "-j")

@@ -17,7 +17,7 @@ from typing import Any
 from lbctl import delta
 from lbctl.model import errors
 from lbctl.model.virtual_service import Address
-from lbctl_dataplane.backends import audits, commands, connections
+from lbctl_dataplane.backends import audits, commands, connections, tables
 from lbctl_dataplane.backends import generation as netfilter
 from lbctl_dataplane.rules import constants, flows, routes, spread
 
@@ -157,10 +157,7 @@ async def _listed_ways() -> tuple[str, ...]:
 
 
 async def _listed_table() -> str:
-    listing = await commands.run("nft", "-j", "list", "tables", "inet")
-    if f'"name": "{constants.NFT_TABLE}"' not in listing:
-        return ""
-    return await commands.run("nft", "-j", "list", "table", "inet", constants.NFT_TABLE)
+    return await tables.listing(f"inet {constants.NFT_TABLE}", "-j")
 
 
 def _parse(table: str, ways: tuple[str, ...]) -> Kernel:
