@@ -101,7 +101,7 @@ def test_images_take_programs_libraries_and_licences(path):
         "usr/sbin/ovsdb-server",
         "usr/lib/x86_64-linux-gnu/gconv/UTF-16.so",
         "usr/lib/python3.11/ensurepip/__init__.py",
-        "usr/lib/python3.11/lib-dynload/_sqlite3.cpython-311-x86_64-linux-gnu.so",
+        "usr/lib/python3.11/lib-dynload/_curses.cpython-311-x86_64-linux-gnu.so",
         "usr/share/doc/libc6/changelog.gz",
         "usr/share/man/man8/ip.8.gz",
         "usr/share/locale/de/LC_MESSAGES/x.mo",
