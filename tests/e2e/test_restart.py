@@ -76,9 +76,16 @@ def addresses() -> dict[str, list[str]]:
 
 
 def allocations() -> dict[str, Any]:
-    """Return every allocation of the cluster: which object it is and what it says."""
+    """Return every allocation of a Service of ours: which object it is and what it says.
+
+    Those of other tests' Services may be going while we look.
+    """
     found = kubectl_json("get", "ipallocations")["items"]
-    return {obj["metadata"]["name"]: (obj["metadata"]["uid"], obj["spec"]) for obj in found}
+    return {
+        obj["metadata"]["name"]: (obj["metadata"]["uid"], obj["spec"])
+        for obj in found
+        if any(holder["namespace"] == NAMESPACE for holder in obj["spec"].get("holders", ()))
+    }
 
 
 def serial() -> int:
