@@ -2,7 +2,7 @@
 
 import ipaddress
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -104,7 +104,7 @@ class RouterRole:
         if fabric is None:
             self._table.want_nothing()
         else:
-            nodes = {name_of(obj): parse_node(obj) for obj in self._nodes if _is_node(obj)}
+            nodes = parse_nodes(self._nodes)
             view = self._working.of(view, nodes.values())
             self._table.want(_known(view), nodes, fabric.client_interfaces)
             self._let_through(self._table.devices)
@@ -158,6 +158,11 @@ def fabric_of(fabrics: Store, node: str) -> Fabric | None:
     if not ours:
         return None
     return Fabric(frozenset(name for linux in ours for name in linux["clientInterfaces"]))
+
+
+def parse_nodes(objects: Iterable[Json]) -> dict[str, legs.ServingNode]:
+    """Return the ServingNodes of role node by name."""
+    return {name_of(obj): parse_node(obj) for obj in objects if _is_node(obj)}
 
 
 def parse_node(obj: Json) -> legs.ServingNode:

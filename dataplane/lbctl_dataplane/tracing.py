@@ -4,7 +4,6 @@ import asyncio
 import ipaddress
 import json
 import os
-from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from lbctl.kube import client, kubectl_rules, resources
@@ -14,7 +13,7 @@ from lbctl.translate.endpoints import SERVICE_LABEL
 from lbctl_dataplane import decisions, router
 from lbctl_dataplane.rules import tracer
 from lbctl_dataplane.rules.frontend import Claim, Member, Place
-from lbctl_dataplane.rules.legs import Knowledge, ServingNode
+from lbctl_dataplane.rules.legs import Knowledge
 from lbctl_dataplane.rules.tracer import Packet, Trace
 
 
@@ -43,7 +42,7 @@ async def walk(packet: Packet, kubeconfig: Path | None, context: str) -> Trace:
             return tracer.nobody(packet, services)
         versions = {name_of(obj): spec_version(obj) for obj in decided.items}
         known = await _known(api, claim, versions[claim.service.key])
-    return tracer.trace(packet, claim, known, _nodes(reported.items))
+    return tracer.trace(packet, claim, known, router.parse_nodes(reported.items))
 
 
 async def _known(api: client.Client, claim: Claim, version: int) -> Knowledge:
@@ -55,12 +54,6 @@ async def _known(api: client.Client, claim: Claim, version: int) -> Knowledge:
     )
     behind = decisions.read_slices(slices.items)
     return Knowledge(behind.endpoints, behind.versions, version)
-
-
-def _nodes(objects: Iterable[Json]) -> Mapping[str, ServingNode]:
-    return {
-        name_of(obj): router.parse_node(obj) for obj in objects if obj["spec"]["role"] == "node"
-    }
 
 
 def render_text(found: Trace) -> str:

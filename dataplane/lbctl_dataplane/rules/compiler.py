@@ -1,9 +1,10 @@
 """Flows and groups of a node, by passes that follow each other; a pass costs what changed. Pure."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from lbctl.model.virtual_service import Address
 from lbctl_dataplane.rules import ovs
+from lbctl_dataplane.rules.behind import Behind
 from lbctl_dataplane.rules.frontend import Frontend
 from lbctl_dataplane.rules.kept import Kept
 from lbctl_dataplane.rules.openflow import Changes, FlowKey, Tables
@@ -18,12 +19,8 @@ class Compiler:
         self._groups: Kept[int, str] = Kept()
         self._ground = Ground(0, "", "")
         self._frame: Mapping[FlowKey, str] = {}
-        self._frontends: dict[int, Frontend] = {}
-        """By identity: a frontend that is the same object has not changed."""
+        self._behind = Behind()
         self._parts: dict[int, Tables] = {}
-        self._missing: dict[int, tuple[Address, ...]] = {}
-        self._at_pod: dict[Address, set[int]] = {}
-        """Which frontends have a member at an address."""
         self._numbers = ovs.Numbers()
 
     @property
@@ -34,25 +31,20 @@ class Compiler:
     @property
     def missing(self) -> dict[str, tuple[Address, ...]]:
         """Return the members that get connections and have no port here, by virtual service."""
-        found: dict[str, set[Address]] = {}
-        for known, addresses in self._missing.items():
-            found.setdefault(self._frontends[known].key, set()).update(addresses)
-        return {key: tuple(sorted(found[key], key=_order)) for key in found}
+        return self._behind.missing
 
     def update(self, frontends: Sequence[Frontend], ground: Ground) -> None:
         """Take what is to be served, and on which switch."""
-        now = {id(entry): entry for entry in frontends}
-        gone = self._frontends.keys() - now.keys()
-        new = now.keys() - self._frontends.keys()
-        again = self._standing_on_other_ground(ground) - gone
-        for known in gone | again:
+        turn, before = self._behind.turn(frontends), self._behind.frontends
+        again = self._standing_on_other_ground(ground) - turn.gone
+        for known in turn.gone | again:
             self._drop(known)
-        left = {self._frontends[known].place for known in gone}
-        for place in left - {now[fresh].place for fresh in new}:
+        left = {before[known].place for known in turn.gone}
+        for place in left - {turn.now[fresh].place for fresh in turn.new}:
             self._numbers.release(place)
-        self._frontends = now
+        self._behind.frontends = turn.now
         self._stand_on(ground)
-        for fresh in new | again:
+        for fresh in turn.new | again:
             self._put(fresh)
 
     def read_back(self, observed: Tables) -> None:
@@ -76,13 +68,13 @@ class Compiler:
         if ground is before:
             return set()
         if ovs.without_pods(ground) != ovs.without_pods(before):
-            return set(self._frontends)
+            return set(self._behind.frontends)
         moved = (
             address
             for address in before.pods.keys() | ground.pods.keys()
             if before.pods.get(address) != ground.pods.get(address)
         )
-        return _union(self._at_pod.get(address, ()) for address in moved)
+        return self._behind.at(moved)
 
     def _stand_on(self, ground: Ground) -> None:
         if ground is self._ground:
@@ -97,28 +89,13 @@ class Compiler:
         part = self._parts.pop(known)
         self._flows.remove(part.flows)
         self._groups.remove(part.groups)
-        self._missing.pop(known, None)
-        for address in {member.address for member in self._frontends[known].all_members}:
-            self._at_pod[address].discard(known)
-            if not self._at_pod[address]:
-                del self._at_pod[address]
+        self._behind.drop(known)
 
     def _put(self, fresh: int) -> None:
-        frontend = self._frontends[fresh]
+        frontend = self._behind.frontends[fresh]
         part = ovs.tables(frontend, self._ground, self._numbers.of(frontend.place))
         self._parts[fresh] = part
         self._flows.add(part.flows)
         self._groups.add(part.groups)
-        missing = ovs.missing_pods(frontend, self._ground)
-        if missing:
-            self._missing[fresh] = missing
-        for member in frontend.all_members:
-            self._at_pod.setdefault(member.address, set()).add(fresh)
-
-
-def _union(sets: Iterable[Iterable[int]]) -> set[int]:
-    return {entry for found in sets for entry in found}
-
-
-def _order(address: Address) -> tuple[int, int]:
-    return (address.version, int(address))
+        self._behind.lack(fresh, ovs.missing_pods(frontend, self._ground))
+        self._behind.put(fresh)

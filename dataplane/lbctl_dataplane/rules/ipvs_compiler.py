@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from lbctl.delta import Delta
 from lbctl.model.virtual_service import Address
 from lbctl_dataplane.rules import ipvs, ipvs_filter
+from lbctl_dataplane.rules.behind import Reached
 from lbctl_dataplane.rules.frontend import Frontend, Place
 from lbctl_dataplane.rules.ipvs import RealServer, VirtualServer
 from lbctl_dataplane.rules.ipvs_filter import Element
@@ -46,16 +47,9 @@ class IpvsCompiler:
         self._members: Kept[RealServer, int] = Kept()
         self._vips: Kept[Address, str] = Kept()
         self._elements: Kept[Element, str] = Kept()
-        self._routes = PodRoutes()
         self._taken: frozenset[Place] = frozenset()
-        self._frontends: dict[int, Frontend] = {}
-        """By identity: a frontend that is the same object has not changed."""
+        self._behind = Reached()
         self._parts: dict[int, Tables] = {}
-        self._missing: dict[int, tuple[Address, ...]] = {}
-        self._at: dict[Address, set[int]] = {}
-        """Which frontends have a member at an address."""
-        self._here: set[Address] = set()
-        """Those of them that can be reached."""
 
     @property
     def desired(self) -> Tables:
@@ -72,23 +66,18 @@ class IpvsCompiler:
     @property
     def missing(self) -> dict[str, tuple[Address, ...]]:
         """Return the members that get connections and can't be served, by virtual service."""
-        found: dict[str, set[Address]] = {}
-        for known, addresses in self._missing.items():
-            found.setdefault(self._frontends[known].key, set()).update(addresses)
-        return {key: tuple(sorted(found[key], key=_order)) for key in found}
+        return self._behind.missing
 
     def update(
         self, frontends: Sequence[Frontend], routes: PodRoutes, taken: frozenset[Place]
     ) -> None:
         """Take what is to be served, which members are reached, and what others serve."""
-        now = {id(entry): entry for entry in frontends}
-        gone = self._frontends.keys() - now.keys()
-        new = now.keys() - self._frontends.keys()
-        again = (self._reached_otherwise(routes) | self._handed_over(taken)) - gone
-        for known in gone | again:
+        turn = self._behind.turn(frontends)
+        again = (self._behind.follow(routes) | self._handed_over(taken)) - turn.gone
+        for known in turn.gone | again:
             self._drop(known)
-        self._frontends, self._routes, self._taken = now, routes, taken
-        for known in new | again:
+        self._behind.frontends, self._taken = turn.now, taken
+        for known in turn.new | again:
             self._put(known)
 
     def read_back(self, observed: Tables) -> None:
@@ -118,19 +107,12 @@ class IpvsCompiler:
         self._vips.took(change.vips)
         self._elements.took(change.elements)
 
-    def _reached_otherwise(self, routes: PodRoutes) -> set[int]:
-        if routes is self._routes:
-            return set()
-        here = set(filter(routes.lead_to, self._at))
-        moved = here ^ self._here
-        self._here = here
-        return {known for address in moved for known in self._at[address]}
-
     def _handed_over(self, taken: frozenset[Place]) -> set[int]:
         moved = taken ^ self._taken
         if not moved:
             return set()
-        return {known for known, entry in self._frontends.items() if entry.place in moved}
+        entries = self._behind.frontends.items()
+        return {known for known, entry in entries if entry.place in moved}
 
     def _drop(self, known: int) -> None:
         part = self._parts.pop(known)
@@ -138,16 +120,11 @@ class IpvsCompiler:
         self._members.remove(part.members)
         self._vips.remove(part.vips)
         self._elements.remove(part.elements)
-        self._missing.pop(known, None)
-        for address in addresses(self._frontends[known]):
-            self._at[address].discard(known)
-            if not self._at[address]:
-                del self._at[address]
-                self._here.discard(address)
+        self._behind.drop(known)
 
     def _put(self, known: int) -> None:
-        frontend = self._frontends[known]
-        self._reach(known)
+        self._behind.put(known)
+        frontend = self._behind.frontends[known]
         part = self._part(frontend)
         self._parts[known] = part
         self._servers.add(part.servers)
@@ -156,14 +133,7 @@ class IpvsCompiler:
         self._elements.add(part.elements)
         served = {real.address for real in part.members}
         missing = tuple(m.address for m in frontend.members if m.address not in served)
-        if missing:
-            self._missing[known] = missing
-
-    def _reach(self, known: int) -> None:
-        for address in addresses(self._frontends[known]):
-            if address not in self._at and self._routes.lead_to(address):
-                self._here.add(address)
-            self._at.setdefault(address, set()).add(known)
+        self._behind.lack(known, missing)
 
     def _part(self, frontend: Frontend) -> Tables:
         """Return what one frontend needs; nothing where somebody else serves."""
@@ -171,16 +141,7 @@ class IpvsCompiler:
             return Tables()
         return Tables(
             {frontend.place: ipvs.virtual_server(frontend)},
-            ipvs.real_servers(frontend, self._here),
+            ipvs.real_servers(frontend, self._behind.here),
             {frontend.place.vip: ""},
             ipvs_filter.elements(frontend),
         )
-
-
-def addresses(frontend: Frontend) -> set[Address]:
-    """Return where a frontend's members are."""
-    return {member.address for member in frontend.all_members}
-
-
-def _order(address: Address) -> tuple[int, int]:
-    return (address.version, int(address))
