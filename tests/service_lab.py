@@ -64,6 +64,19 @@ class Kuard:
 
         eventually(reached, timeout_s, f"{self.key} is {state} with {members}")
 
+    def patient(self) -> None:
+        """Let pods count when they answer, and go on answering for a while after they are told.
+
+        So Kubernetes advises it: nobody can know of a pod's end before it has begun.
+        """
+        probe = {"httpGet": {"path": "/", "port": 8080}, "periodSeconds": 1}
+        stop = {"preStop": {"sleep": {"seconds": 3}}}
+        container = {"name": "kuard", "readinessProbe": probe, "lifecycle": stop}
+        strategy = {"rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1}}
+        spec = {"strategy": strategy, "template": {"spec": {"containers": [container]}}}
+        self.kubectl("patch", "deployment", "kuard", f"--patch={json.dumps({'spec': spec})}")
+        self.kubectl("rollout", "status", "deployment/kuard", "--timeout=90s")
+
     def scale(self, replicas: int) -> None:
         """Scale and wait until the members follow."""
         self.kubectl("scale", "deployment/kuard", f"--replicas={replicas}")
