@@ -290,8 +290,8 @@ class LeaseSettings(_Section):
 class AgentSettings(_Section):
     """The agent on one node or router. Needs a restart."""
 
-    backend: Literal["ovs", "nft", "ipvs", "auto"] = "ovs"
-    """What moves packets on nodes: `nft`, `ipvs` where pods are plain routes; `auto`: as found."""
+    backend: Literal["ovs", "nft", "ipvs", "announce-only", "auto"] = "ovs"
+    """What moves packets: `nft`, `ipvs` for routed pods; `announce-only`: kube-proxy; `auto`."""
     bridge: str = "br-int"
     """The OVS bridge that pods are ports of."""
     service_interface: str = "svc0"

@@ -10,7 +10,7 @@ import click
 from lbctl.kube import client, config
 from lbctl.model import errors
 from lbctl.runtime import config_file, logs, options, program
-from lbctl.settings import Settings
+from lbctl.settings import AgentSettings, Settings
 from lbctl_dataplane import agent as agents
 from lbctl_dataplane import metrics
 from lbctl_dataplane.backends.port import NodeBackend
@@ -94,23 +94,29 @@ async def _run(
 
 
 def _node(node: str, settings: Settings, tally: metrics.Probes) -> Role:
-    from lbctl_dataplane.backends import choice, ground, nft, ovs
+    from lbctl_dataplane.backends import choice, ovs
     from lbctl_dataplane.monitors import prober
     from lbctl_dataplane.node import NodeRole
 
     asked = settings.agent
-    names = ground.Names(asked.bridge, asked.service_interface)
     own = OwnLegs(node, settings)
     prober.allow_many_files()
     chosen = choice.choose(asked.backend, asked.bridge, ovs.run_dir())
-    backend: NodeBackend
-    if chosen.name == choice.NFT:
-        backend = nft.NftBackend(asked.service_interface, own.now)
-    elif chosen.name == choice.IPVS:
-        backend = _ipvs(asked.service_interface, own)
-    else:
-        backend = ovs.OvsBackend(names, own.now)
+    backend = _backend(chosen.name, asked, own)
     return NodeRole(node, backend, chosen, own, prober.Prober(tally))
+
+
+def _backend(name: str, asked: AgentSettings, own: OwnLegs) -> NodeBackend:
+    from lbctl_dataplane.backends import announce, choice, ground, nft, ovs
+
+    interface = asked.service_interface
+    if name == choice.NFT:
+        return nft.NftBackend(interface, own.now)
+    if name == choice.IPVS:
+        return _ipvs(interface, own)
+    if name == choice.ANNOUNCE:
+        return announce.AnnounceOnly(interface, own.now)
+    return ovs.OvsBackend(ground.Names(asked.bridge, interface), own.now)
 
 
 def _ipvs(service_interface: str, own: OwnLegs) -> NodeBackend:

@@ -159,13 +159,15 @@ EVERYWHERE = frozenset(
         Aspect.MONITOR,
     }
 )
-"""What each backend can do; the agent itself asks members whether they work."""
+"""What each backend that moves packets can do; the agent itself asks members whether they work."""
 CAPABILITIES: dict[str, frozenset[Aspect]] = {
     "ovs": EVERYWHERE | {Aspect.SOURCE_HASH},
     "nft": EVERYWHERE | {Aspect.SOURCE_HASH},
     "ipvs": EVERYWHERE | {Aspect.SOURCE_HASH},
+    # The fabric leaves members out that are switched off; kube-proxy knows of no policy.
+    "announce-only": frozenset({Aspect.ENABLED}),
 }
-"""What else a backend can do, by its name in `ServingNode.spec.backend`."""
+"""What a backend can do, by its name in `ServingNode.spec.backend`."""
 
 
 def lacking(rules: TrafficRules, backend: str) -> tuple[Aspect, ...]:

@@ -10,10 +10,19 @@ from lbctl.settings import AgentSettings
 USERSPACE = "netdev"
 STRICT = 1
 NO_PROXY = "where kube-proxy is not used, there is nothing to do"
+NOBODY_ELSE = (
+    "with agent.backend announce-only nothing but kube-proxy, or what stands in for it, "
+    "moves packets: see that it runs here, or choose another backend"
+)
 
 
 def node(facts: NodeFacts, settings: AgentSettings) -> tuple[Finding, ...]:
     """Return one finding or more per check of the node."""
+    if settings.backend == "announce-only":
+        return (
+            rp_filter(facts.rp_filter, settings.service_interface),
+            kube_proxy(facts.proxy, NOBODY_ELSE),
+        )
     if by_routes(facts, settings):
         return (
             conntrack(present=facts.conntrack, needed=True),

@@ -4,7 +4,7 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-AUTO, OVS, NFT, IPVS = "auto", "ovs", "nft", "ipvs"
+AUTO, OVS, NFT, IPVS, ANNOUNCE = "auto", "ovs", "nft", "ipvs", "announce-only"
 TIMEOUT_S = 5
 _NO_SUCH_BRIDGE = 2
 """Exit code of `ovs-vsctl br-exists`."""

@@ -60,13 +60,7 @@ class IpvsBackend:
 
     def legs(self) -> tuple[Leg, ...] | None:
         """Return the legs' addresses with the service interface's MAC."""
-        facts = self._facts.last
-        if facts is None:
-            return None
-        try:
-            return tuple(Leg(address, facts.service_mac) for address in self._legs())
-        except errors.Unavailable:
-            return None
+        return self._facts.legs(self._legs)
 
     async def program(self, frontends: Sequence[Frontend]) -> Outcome:
         """Make the kernel balance these frontends; see `NodeBackend.program`."""

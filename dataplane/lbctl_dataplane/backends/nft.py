@@ -47,13 +47,7 @@ class NftBackend:
 
     def legs(self) -> tuple[Leg, ...] | None:
         """Return the legs' addresses with the service interface's MAC."""
-        known = self._facts.last
-        if known is None:
-            return None
-        try:
-            return tuple(Leg(address, known.service_mac) for address in self._legs())
-        except errors.Unavailable:
-            return None
+        return self._facts.legs(self._legs)
 
     async def program(self, frontends: Sequence[Frontend]) -> Outcome:
         """Make the kernel forward for these frontends; see `NodeBackend.program`."""

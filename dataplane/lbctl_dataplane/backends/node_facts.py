@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lbctl.model import errors
+from lbctl.model.virtual_service import Address
 from lbctl_dataplane.backends import commands
+from lbctl_dataplane.backends.port import Leg
 from lbctl_dataplane.rules import pod_routes
 from lbctl_dataplane.rules.pod_routes import PodRoutes
 
@@ -38,10 +40,15 @@ class NodeFacts:
         self._texts: tuple[str, ...] = ()
         self._stale = True
 
-    @property
-    def last(self) -> Facts | None:
-        """Return what was read last, None before that."""
-        return self._last
+    def legs(self, own: Callable[[], tuple[Address, ...]]) -> tuple[Leg, ...] | None:
+        """Return the legs that `own` tells with the service interface's MAC; None: not known."""
+        if self._last is None:
+            return None
+        mac = self._last.service_mac
+        try:
+            return tuple(Leg(address, mac) for address in own())
+        except errors.Unavailable:
+            return None
 
     async def follow(self, changed: Callable[[], None]) -> None:
         """Follow routes and interfaces for ever; call `changed` at first and at each change."""

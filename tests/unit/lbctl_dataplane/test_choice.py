@@ -8,7 +8,7 @@ import pytest
 from lbctl_dataplane.backends import choice
 
 
-@pytest.mark.parametrize("setting", ["ovs", "nft", "ipvs"])
+@pytest.mark.parametrize("setting", ["ovs", "nft", "ipvs", "announce-only"])
 def test_a_setting_counts_whatever_is_there(setting: str, tmp_path: Path) -> None:
     found = choice.choose(setting, "br-int", tmp_path)
     assert found == choice.Choice(setting, "setting agent.backend")

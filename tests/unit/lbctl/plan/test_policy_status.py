@@ -136,6 +136,14 @@ def test_what_open_vswitch_does_is_said(spec: dict[str, Any]) -> None:
     assert verdicts(written(built.policy(**spec)))["Supported"] == ("True", "Supported")
 
 
+def test_where_kube_proxy_moves_packets_source_ranges_of_a_policy_do_not_hold() -> None:
+    nodes = (builders.agent(backend="announce-only"),)
+    closed = written(built.policy(sourceRanges=["192.0.2.0/24"]), agents=nodes)
+    assert message(closed, "Supported") == "backend announce-only does not do sourceRanges"
+    off = written(built.policy(enabled=False), agents=nodes)
+    assert verdicts(off)["Supported"] == ("True", "Supported")
+
+
 def test_without_any_node_nobody_knows_what_is_done() -> None:
     assert verdicts(written(built.policy(), agents=()))["Supported"] == ("Unknown", "NoBackend")
 

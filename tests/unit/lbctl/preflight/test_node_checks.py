@@ -76,3 +76,11 @@ def test_where_the_kernel_moves_packets_no_switch_is_asked_for(backend: Any, bri
     assert found.keys() == {"conntrack tool", "rp_filter", "kube-proxy"}
     assert found["conntrack tool"].level is Level.PROBLEM
     assert "members that vanished" in found["conntrack tool"].reason
+
+
+def test_where_kube_proxy_moves_packets_it_is_what_is_asked_for() -> None:
+    settings = AgentSettings(backend="announce-only")
+    every = node_checks.node(built.node_facts(conntrack=False, proxy=BROKEN), settings)
+    found = {entry.title: entry for entry in every}
+    assert found.keys() == {"rp_filter", "kube-proxy"}
+    assert "choose another backend" in found["kube-proxy"].fix
