@@ -12,7 +12,6 @@ from pathlib import Path
 
 import pytest
 
-import lab_commands
 from lab_commands import eventually, kubectl, kubectl_json, lab
 from service_lab import Kuard, held, requests, url
 
@@ -48,9 +47,10 @@ class Cost:
     @property
     def row(self) -> str:
         """Return a line of the table."""
+        broken = f"{len(self.broken)} of {HELD - self.ended}"
         cells = (
             self.what, f"{self.took_s:.0f} s", f"{self.sent:,}", f"{len(self.failed)}",
-            f"{self.success:.2%}", f"{len(self.slow)}", f"{len(self.broken)} of {HELD - self.ended}",
+            f"{self.success:.2%}", f"{len(self.slow)}", broken,
         )  # fmt: skip
         return f"| {' | '.join(cells)} |"
 
