@@ -4,9 +4,7 @@ Feeds on watches and reads no clock. An L4VirtualService that vanished without h
 withdrawn is doubt: it is *held*, and yields only to a better decision (design decision 6).
 """
 
-import functools
 import logging
-import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
@@ -21,6 +19,7 @@ from lbctl.model.virtual_service import (
 )
 from lbctl.translate import endpoints as endpoints_of
 from lbctl.translate.endpoints import Endpoint
+from lbctl_dataplane.packed import pack, unpack
 
 log = logging.getLogger(__name__)
 
@@ -62,6 +61,7 @@ class Decision:
 
     service: VirtualService
     raw: Json
+    """As the store keeps it."""
     generation: int
     version: int
     """Of the last write of its spec, as far as it can be told."""
@@ -209,7 +209,7 @@ class Book:
 
     def _counts(self, obj: Json) -> bool:
         """Tell whether a slice has endpoints that are waited for."""
-        ends = obj.get("endpoints") or ()
+        ends = unpack(obj).get("endpoints") or ()
         return any(not self._node or entry.get("nodeName") == self._node for entry in ends)
 
     def _changed(self, *, awaited: bool) -> None:
@@ -229,12 +229,13 @@ def _acts(known: Decision | None, now: VirtualService) -> bool:
 
 
 def _read(obj: Json) -> Decision | None:
+    found = unpack(obj)
     try:
-        service = parse_virtual_service(obj)
+        service = parse_virtual_service(found)
     except (KeyError, ValueError, TypeError) as error:
         log.error("not understood, keeping what was: %r", error, extra={"key": name_of(obj)})
         return None
-    return Decision(service, obj, generation_of(obj), spec_version(obj))
+    return Decision(service, obj, generation_of(found), spec_version(found))
 
 
 def without_yielding(known: Iterable[Decision]) -> tuple[VirtualService, ...]:
@@ -290,52 +291,43 @@ def slice_owners(obj: Json) -> tuple[str, ...]:
 
 
 def trim_slice(obj: Json) -> Json:
-    """Return an EndpointSlice with what is read here only: memory counts on every node."""
-    meta = metadata(obj)
-    labels = meta.get("labels") or {}
+    """Return an EndpointSlice with what is read here only, packed: memory counts on every node."""
+    meta, found = metadata(obj), unpack(obj)
+    owner = (meta.get("labels") or {}).get(endpoints_of.SERVICE_LABEL)
     kept = {key: meta.get(key) for key in ("name", "namespace", "resourceVersion")}
-    owner = labels.get(endpoints_of.SERVICE_LABEL)
     kept["labels"] = {endpoints_of.SERVICE_LABEL: owner} if owner else {}
-    return {
-        "metadata": kept,
-        "addressType": obj.get("addressType"),
-        "endpoints": list(map(_trim_endpoint, obj.get("endpoints") or ())),
-        "ports": obj.get("ports"),
+    content = {
+        "addressType": found.get("addressType"),
+        "endpoints": list(map(_trim_endpoint, found.get("endpoints") or ())),
+        "ports": found.get("ports"),
     }
+    return pack(kept, content)
 
 
 def _trim_endpoint(entry: Json) -> Json:
     kept: Json = {"addresses": (entry.get("addresses") or [])[:1]}
-    if entry.get("conditions"):
-        kept["conditions"] = _same_conditions(tuple(sorted(entry["conditions"].items())))
-    if entry.get("nodeName"):
-        kept["nodeName"] = sys.intern(entry["nodeName"])
+    kept |= {key: entry[key] for key in ("conditions", "nodeName") if entry.get(key)}
     return kept
 
 
-@functools.lru_cache(maxsize=64)
-def _same_conditions(entries: tuple[tuple[str, bool], ...]) -> Json:
-    """Return one object for all endpoints in one state: there are few states."""
-    return dict(entries)
-
-
 def trim_service(obj: Json) -> Json:
-    """Return an L4VirtualService with what is read here only."""
-    meta, status = metadata(obj), obj.get("status") or {}
-    return {
-        "metadata": {key: meta.get(key) for key in ("name", "generation", "resourceVersion")},
-        "spec": {k: value for k, value in (obj.get("spec") or {}).items() if k != "names"},
+    """Return an L4VirtualService with what is read here only, packed."""
+    meta, found = metadata(obj), unpack(obj)
+    status = found.get("status") or {}
+    content = {
+        "spec": {key: value for key, value in (found.get("spec") or {}).items() if key != "names"},
         "status": {
             key: status[key]
             for key in ("specResourceVersion", "observedGeneration")
             if key in status
         },
     }
+    return pack({key: meta.get(key) for key in ("name", "generation", "resourceVersion")}, content)
 
 
 def read_slices(slices: Iterable[Json]) -> Behind:
     """Return the endpoints of one Service's slices."""
-    found = tuple(slices)
+    found = tuple(map(unpack, slices))
     versions: dict[str, int] = {}
     for obj in found:
         for entry in obj.get("endpoints") or ():

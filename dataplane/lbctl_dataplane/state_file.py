@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from lbctl.kube.objects import Json
+from lbctl_dataplane.packed import unpack
 
 log = logging.getLogger(__name__)
 
@@ -58,7 +59,7 @@ def _pieces(objects: Objects) -> Iterator[str]:
     for number, (plural, known) in enumerate(objects.items()):
         yield f"{',' if number else ''}\n{json.dumps(plural)}:["
         for place, obj in enumerate(known):
-            yield f"{',' if place else ''}\n{json.dumps(obj, separators=(',', ':'))}"
+            yield f"{',' if place else ''}\n{json.dumps(unpack(obj), separators=(',', ':'))}"
         yield "]"
     yield "}}\n"
 

@@ -20,7 +20,8 @@ class Compiler:
         self._ground = Ground(0, "", "")
         self._frame: Mapping[FlowKey, str] = {}
         self._behind = Behind()
-        self._parts: dict[int, Tables] = {}
+        self._parts: dict[int, tuple[tuple[FlowKey, ...], tuple[int, ...]]] = {}
+        """Flows and groups of each frontend."""
         self._numbers = ovs.Numbers()
 
     @property
@@ -86,15 +87,15 @@ class Compiler:
         self._frame = frame
 
     def _drop(self, known: int) -> None:
-        part = self._parts.pop(known)
-        self._flows.remove(part.flows)
-        self._groups.remove(part.groups)
+        flows, groups = self._parts.pop(known)
+        self._flows.remove(flows)
+        self._groups.remove(groups)
         self._behind.drop(known)
 
     def _put(self, fresh: int) -> None:
         frontend = self._behind.frontends[fresh]
         part = ovs.tables(frontend, self._ground, self._numbers.of(frontend.place))
-        self._parts[fresh] = part
+        self._parts[fresh] = (tuple(part.flows), tuple(part.groups))
         self._flows.add(part.flows)
         self._groups.add(part.groups)
         self._behind.lack(fresh, ovs.missing_pods(frontend, self._ground))

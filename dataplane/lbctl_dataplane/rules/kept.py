@@ -4,7 +4,7 @@ Comparing all flows of 5,000 virtual services costs 50 ms each time; looking at 
 costs nothing where nothing was.
 """
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Collection, Hashable, Mapping
 from typing import Generic, TypeVar
 
 from lbctl.delta import Delta
@@ -29,7 +29,7 @@ class Kept(Generic[K, V]):
             self.desired[key] = value
         self._touched.update(part)
 
-    def remove(self, part: Mapping[K, V]) -> None:
+    def remove(self, part: Collection[K]) -> None:
         """Want the entries of a part, which was added before, no more; but for those of others."""
         for key in part:
             left = self._holders.pop(key) - 1

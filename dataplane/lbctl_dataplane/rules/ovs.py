@@ -3,6 +3,7 @@
 The README of this folder draws the tables and says why each is there.
 """
 
+import functools
 import hashlib
 import ipaddress
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -56,7 +57,8 @@ def tables(frontend: Frontend, ground: Ground, number: int) -> Tables:
         flows.update(_vip(frontend.place.vip))
     for member in frontend.all_members:
         if member.address in ground.pods:
-            flows.update(_member(frontend.place.protocol, member, ground))
+            pod = ground.pods[member.address]
+            flows.update(_member(frontend.place.protocol, member, pod, ground.gateway_mac))
     return Tables(flows, groups)
 
 
@@ -221,9 +223,20 @@ def _commit(member: Member) -> str:
     )
 
 
-def _member(protocol: str, member: Member, ground: Ground) -> Iterator[tuple[FlowKey, str]]:
-    """Yield the way to one pod and back; it stays while the member may have connections."""
-    pod = ground.pods[member.address]
+@functools.lru_cache(maxsize=4096)
+def _member(
+    protocol: str, member: Member, pod: PodPort, gateway_mac: str
+) -> tuple[tuple[FlowKey, str], ...]:
+    """Return the way to one pod and back; it stays while the member may have connections.
+
+    The same objects for every Service that the pod is in.
+    """
+    return tuple(_to_pod_and_back(protocol, member, pod, gateway_mac))
+
+
+def _to_pod_and_back(
+    protocol: str, member: Member, pod: PodPort, gateway_mac: str
+) -> Iterator[tuple[FlowKey, str]]:
     family, source, destination = (
         ("ip", "nw_src", "nw_dst")
         if member.address.version == 4
@@ -233,7 +246,7 @@ def _member(protocol: str, member: Member, ground: Ground) -> Iterator[tuple[Flo
         FlowKey(
             constants.TABLE_TO_POD, constants.PRIORITY, f"{family},{destination}={member.address}"
         ),
-        f"set_field:{ground.gateway_mac}->eth_src,set_field:{pod.mac}->eth_dst,"
+        f"set_field:{gateway_mac}->eth_src,set_field:{pod.mac}->eth_dst,"
         f"dec_ttl,output:{pod.ofport}",
     )
     sent = f"in_port={pod.ofport},{source}={member.address}"
