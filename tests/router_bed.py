@@ -81,6 +81,9 @@ class RouterBed:
             connection = socket.create_connection((vip, port), timeout=timeout_s)
         return connection, connection.recv(200).decode().split()[0]
 
+    def udp(self, vip: str, port: int, timeout_s: float = 2.0) -> socket.socket:
+        return dataplane_bed.datagrams_from(self.space("client"), vip, port, timeout_s)
+
     def down(self) -> None:
         for server in self._servers:
             server.kill()

@@ -36,7 +36,7 @@ def agent(config: Path | None, kubeconfig: Path | None, node: str, role: str) ->
     try:
         settings = config_file.load(config)
         kept = metrics.Metrics(node, role)
-        made = _router(node) if role == "router" else _node(node, settings, kept.probes)
+        made = _router(node, settings) if role == "router" else _node(node, settings, kept.probes)
     except errors.LbctlError as error:
         raise click.ClickException(str(error)) from error
     logs.configure(settings.lbctl)
@@ -126,8 +126,8 @@ def _ipvs(service_interface: str, own: OwnLegs) -> NodeBackend:
     return ipvs.IpvsBackend(service_interface, own.now, ipvs_filter.NftFilter(service_interface))
 
 
-def _router(node: str) -> Role:
+def _router(node: str, settings: Settings) -> Role:
     from lbctl_dataplane.backends import routes
     from lbctl_dataplane.router import RouterRole
 
-    return RouterRole(node, routes.LinuxRouter())
+    return RouterRole(node, routes.LinuxRouter(), answer_pings=settings.agent.answer_ping)

@@ -57,13 +57,13 @@ class RouterRole:
     name = "router"
     backend = Choice("linux", "role router")
 
-    def __init__(self, node: str, linux: Linux) -> None:
+    def __init__(self, node: str, linux: Linux, *, answer_pings: bool = True) -> None:
         self._node = node
         self._linux = linux
         self._nodes = Store(transform=_trim)
         self._fabrics = Store()
         self._checked: frozenset[str] = frozenset()
-        self._table = RouterTable()
+        self._table = RouterTable(answer_pings=answer_pings)
         self._working = Working()
 
     @property

@@ -17,7 +17,8 @@ from lbctl_dataplane.rules.spreading import Known, Legs
 class RouterTable:
     """One router, by passes that follow each other; a pass costs what changed in it."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, answer_pings: bool = True) -> None:
+        """Have the router answer pings of VIPs that somebody takes, or let nobody answer."""
         self.devices: frozenset[str] = frozenset()
         """The legs' devices."""
         self._found = Kernel(None, {}, ())
@@ -29,6 +30,7 @@ class RouterTable:
         """The same of the table that is there."""
         self._entries: Kept[Key, str] = Kept()
         self._spreading = spreading.Spreading(self._entries)
+        self._answering: Kept[Address, None] = self._spreading.reached if answer_pings else Kept()
         self._ways: dict[Key, str] = {}
         self._made_of: tuple[object, ...] = ()
         """What ways and numbers were made of."""
@@ -53,6 +55,8 @@ class RouterTable:
         self._entries.read_back(found.entries)
         self._spreading.places.read_back(ruleset.places if ruleset is not None else {})
         self._spreading.vips.read_back(dict.fromkeys(ruleset.vips) if ruleset is not None else {})
+        answering = ruleset.answering if ruleset is not None else frozenset()
+        self._answering.read_back(dict.fromkeys(answering))
 
     def want(self, known: Known, nodes: Mapping[str, ServingNode], clients: frozenset[str]) -> None:
         """Want every virtual service's traffic to go to the nodes that can take it."""
@@ -82,17 +86,24 @@ class RouterTable:
         # Until `took` says otherwise, nobody knows what became of it.
         forgotten, self._flows_known = self._forgotten(), False
         if self._fresh:
-            whole = self._ruleset(self._spreading.vips.desired, self._spreading.places.desired)
+            whole = self._ruleset(
+                self._spreading.vips.desired,
+                self._spreading.places.desired,
+                self._answering.desired,
+            )
             return Wanted(whole, self._entries.desired, forgotten=forgotten), self._found
         places, places_there = self._spreading.places.parts()
         vips, vips_there = self._spreading.vips.parts()
+        answering, answering_there = self._answering.parts()
         entries, entries_there = self._with_siblings(*self._entries.parts())
         there = None
         if self._held is not None:
-            there = Ruleset(self._held, frozenset(vips_there), places_there)
+            there = Ruleset(
+                self._held, frozenset(vips_there), places_there, frozenset(answering_there)
+            )
         return (
             Wanted(
-                self._ruleset(vips, places),
+                self._ruleset(vips, places, answering),
                 entries,
                 self._spreading.elsewhere(places),
                 forgotten,
@@ -108,6 +119,7 @@ class RouterTable:
         self._entries.took(self._entries.changes())
         self._spreading.places.took(self._spreading.places.changes())
         self._spreading.vips.took(self._spreading.vips.changes())
+        self._answering.took(self._answering.changes())
 
     def _forgotten(self) -> flows.Forgotten:
         if self._flows_known:
@@ -118,11 +130,14 @@ class RouterTable:
         return flows.AllBut(frozenset(self._spreading.flows.desired))
 
     def _ruleset(
-        self, vips: Mapping[Address, None], places: Mapping[Place, Spread]
+        self,
+        vips: Mapping[Address, None],
+        places: Mapping[Place, Spread],
+        answering: Mapping[Address, None],
     ) -> Ruleset | None:
         if self._clients is None:
             return None
-        return Ruleset(self._clients, frozenset(vips), places)
+        return Ruleset(self._clients, frozenset(vips), places, frozenset(answering))
 
     def _swap(self, ways: dict[Key, str]) -> None:
         self._entries.add(ways)

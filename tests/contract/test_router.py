@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 import dataplane_builders as build
+import pings
 import router_bed
 from dataplane_bed import network_of
 from lbctl_dataplane.backends import routes as kernel
@@ -76,7 +77,8 @@ def program(
             for port in ports
             if shares
         }
-        ruleset = spread.Ruleset(frozenset({"client0"}), frozenset(vips), places)
+        answering = frozenset(place.vip for place in places)
+        ruleset = spread.Ruleset(frozenset({"client0"}), frozenset(vips), places, answering)
         return await linux.apply(kernel.Wanted(ruleset, entries), found)
 
     with network_of(bed.space("router")):
@@ -149,10 +151,33 @@ def test_a_second_pass_changes_nothing(bed: router_bed.RouterBed) -> None:
 
 
 @pytest.mark.parametrize("vip", VIPS)
-def test_a_vip_without_legs_is_unreachable_at_once(bed: router_bed.RouterBed, vip: str) -> None:
-    program(bed, {})
-    with pytest.raises(OSError, match=r"No route to host|unreachable|Permission denied"):
-        bed.connect(vip, PORT)
+@pytest.mark.parametrize(
+    ("weights", "port"), [({}, PORT), ({1: 1}, PORT + 1)], ids=["no leg", "no such port"]
+)
+def test_who_connects_where_nobody_serves_is_refused_each_time(
+    bed: router_bed.RouterBed, vip: str, weights: dict[int, int], port: int
+) -> None:
+    program(bed, weights)
+    # More often than a kernel sends errors of its own to one client (ip_sysctl, icmp_ratelimit).
+    for _ in range(10):
+        with pytest.raises(ConnectionRefusedError):
+            bed.connect(vip, port)
+    with bed.udp(vip, port) as datagrams, pytest.raises(ConnectionRefusedError):
+        datagrams.send(b"hello")
+        datagrams.recv(100)
+
+
+@pytest.mark.parametrize("vip", VIPS)
+def test_pings_are_answered_as_long_as_a_node_takes_the_vip(
+    bed: router_bed.RouterBed, vip: str
+) -> None:
+    program(bed, {1: 1})
+    with contextlib.closing(pings.Pinger(bed.space("client"), vip)) as pinger:
+        assert pinger.answered(timeout_s=5)
+        program(bed, {})
+        assert not pinger.answered(timeout_s=0.5)
+        program(bed, {2: 1})
+        assert pinger.answered(timeout_s=5)
 
 
 @pytest.mark.parametrize("vip", VIPS)

@@ -82,9 +82,16 @@ class Linux:
         vips = held.vips if held is not None else frozenset()
         for place in found.places if found is not None else ():
             del places[place]
-        vips -= found.vips if found is not None else frozenset()
+        answering = held.answering if held is not None else frozenset()
+        if found is not None:
+            vips, answering = vips - found.vips, answering - found.answering
         assert not places.keys() & wanted.places.keys()
-        self.table = Ruleset(wanted.clients, vips | wanted.vips, {**places, **wanted.places})
+        self.table = Ruleset(
+            wanted.clients,
+            vips | wanted.vips,
+            {**places, **wanted.places},
+            answering | wanted.answering,
+        )
 
     def _check_chains(self, wanted: Wanted, found: Kernel) -> None:
         """Chains are added where there is none, and go with the last place that has them."""
@@ -247,7 +254,8 @@ class Router(RuleBasedStateMachine):
         self.linux.send()
         ways, reachable = self._ways(numbers)
         places, vips = self._from_scratch(reachable, numbers)
-        assert self.linux.table == Ruleset(CLIENTS, frozenset(vips), places)
+        answering = frozenset(place.vip for place in places)
+        assert self.linux.table == Ruleset(CLIENTS, frozenset(vips), places, answering)
         assert self.linux.entries == {**ways, **{routes.reject(vip): "" for vip in vips}}
 
     def _apply(self) -> None:

@@ -1,5 +1,7 @@
 """The nftables table of a router: new flows to legs by weight, known flows by their mark. Pure.
 
+Who connects where nobody can take it is refused at once, and pings of VIPs with legs are answered.
+
 A flow's leg is in its conntrack mark, so a change of weights moves nobody (measured: 0 of 300
 connections broken, where resilient next-hop groups broke 122).
 """
@@ -18,31 +20,85 @@ from lbctl_dataplane.rules.frontend import Place, place_order
 _TABLE = f"inet {constants.NFT_TABLE}"
 _SEED = 0x1B
 
-FRAME = (
-    f"add table {_TABLE}",
-    f"add set {_TABLE} clients {{ type ifname; }}",
-    f"add set {_TABLE} vips4 {{ type ipv4_addr; }}",
-    f"add set {_TABLE} vips6 {{ type ipv6_addr; }}",
-    f"add map {_TABLE} places4 {{ type ipv4_addr . inet_proto . inet_service : verdict; }}",
-    f"add map {_TABLE} places6 {{ type ipv6_addr . inet_proto . inet_service : verdict; }}",
-    f"add chain {_TABLE} route",
-    f"add rule {_TABLE} route meta mark set ct mark",
-    f"add chain {_TABLE} vip4",
-    f"add chain {_TABLE} vip6",
-    f"add rule {_TABLE} vip4 ct mark and {constants.LEG_MARK_MASK:#x} == {constants.LEG_MARK:#x} "
-    "goto route",
-    f"add rule {_TABLE} vip4 ip daddr . meta l4proto . th dport vmap @places4",
-    f"add rule {_TABLE} vip6 ct mark and {constants.LEG_MARK_MASK:#x} == {constants.LEG_MARK:#x} "
-    "goto route",
-    f"add rule {_TABLE} vip6 ip6 daddr . meta l4proto . th dport vmap @places6",
+_VERSIONS = (4, 6)
+
+
+def _chains() -> Iterator[tuple[str, str, tuple[str, ...]]]:
+    """Yield the chains that are always there with their hooks and rules; none leads to a later one.
+
+    Every other chain is one spread's.
+    """
+    yield "route", "", ("meta mark set ct mark",)
+    yield (
+        "refuse",
+        "",
+        (
+            "meta l4proto tcp reject with tcp reset",
+            "meta l4proto { udp, sctp } reject with icmpx port-unreachable",
+        ),
+    )
+    for version in _VERSIONS:
+        yield f"vip{version}", "", tuple(_vip(version))
     # After conntrack (-200), before anybody's destination NAT (-100).
-    f"add chain {_TABLE} prerouting {{ type filter hook prerouting priority -140; }}",
-    f"add rule {_TABLE} prerouting iifname @clients ip daddr @vips4 goto vip4",
-    f"add rule {_TABLE} prerouting iifname @clients ip6 daddr @vips6 goto vip6",
-)
+    to_vips = (f"{_ip(v)} daddr @vips{v} goto vip{v}" for v in _VERSIONS)
+    yield "prerouting", "type filter hook prerouting priority -140", tuple(_of_clients(to_vips))
+    # The router's own kernel answers, from the VIP: conntrack puts that back.
+    pings = (f"{_ping(v)} {_ip(v)} daddr @answering{v} redirect" for v in _VERSIONS)
+    hook = f"type nat hook prerouting priority {constants.NODE_HOOK}"
+    yield "answer", hook, tuple(_of_clients(pings))
+
+
+def _vip(version: int) -> Iterator[str]:
+    ip = _ip(version)
+    yield f"ct mark and {constants.LEG_MARK_MASK:#x} == {constants.LEG_MARK:#x} goto route"
+    # Here, as the hook `answer` sees no more than the first ping of each process that pings.
+    yield f"{_ping(version)} {ip} daddr != @answering{version} drop"
+    yield f"{ip} daddr . meta l4proto . th dport vmap @places{version}"
+    yield "goto refuse"
+
+
+def _of_clients(rules: Iterable[str]) -> Iterator[str]:
+    return (f"iifname @clients {rule}" for rule in rules)
+
+
+def _ip(version: int) -> str:
+    return "ip" if version == 4 else "ip6"
+
+
+def _ping(version: int) -> str:
+    return f"{'icmp' if version == 4 else 'icmpv6'} type echo-request"
+
+
+def _sets() -> Iterator[tuple[str, str]]:
+    """Yield the sets and maps, and what each holds."""
+    yield "set clients", "type ifname;"
+    for version in _VERSIONS:
+        address = f"ipv{version}_addr"
+        yield f"set vips{version}", f"type {address};"
+        yield f"set answering{version}", f"type {address};"
+        place = f"{address} . inet_proto . inet_service"
+        yield f"map places{version}", f"type {place} : verdict;"
+
+
+_CHAINS = {name: (hook, rules) for name, hook, rules in _chains()}
+_SETS = dict(_sets())
+
+
+def _frame() -> Iterator[str]:
+    yield f"add table {_TABLE}"
+    for name, form in _SETS.items():
+        kind, _, plain = name.partition(" ")
+        yield f"add {kind} {_TABLE} {plain} {{ {form} }}"
+    for name, (hook, rules) in _CHAINS.items():
+        yield f"add chain {_TABLE} {name}{f' {{ {hook}; }}' if hook else ''}"
+        for rule in rules:
+            yield f"add rule {_TABLE} {name} {rule}"
+
+
+FRAME = tuple(_frame())
 """What is there without any VIP."""
 
-_FRAME_RULES = {"route": 1, "vip4": 2, "vip6": 2, "prerouting": 2}
+_FRAME_RULES = {name: len(rules) for name, (_, rules) in _CHAINS.items()}
 _RULES_OF_A_SPREAD = 2
 
 
@@ -72,6 +128,8 @@ class Ruleset:
     """Interfaces that clients' packets enter by."""
     vips: frozenset[Address] = frozenset()
     places: Mapping[Place, Spread] = field(default_factory=dict)
+    answering: frozenset[Address] = frozenset()
+    """VIPs that answer pings."""
     unused: frozenset[str] = frozenset()
     """Chains that no place refers to (left by a crash): only ever observed."""
     broken: bool = False
@@ -115,13 +173,18 @@ def _render_changes(
             if other.places.get(place) != spread:
                 yield _place(verb, place, spread)
         yield from _elements(verb, "clients", sorted(one.clients - other.clients))
-        for version in (4, 6):
-            vips = sorted(str(vip) for vip in one.vips - other.vips if vip.version == version)
-            yield from _elements(verb, f"vips{version}", vips)
+        yield from _addresses(verb, "vips", one.vips - other.vips)
+        yield from _addresses(verb, "answering", one.answering - other.answering)
     gone = {spread.chain for spread in before - after - elsewhere}
     for chain in sorted(gone | (observed.unused - {spread.chain for spread in after})):
         yield f"flush chain {_TABLE} {chain}"
         yield f"delete chain {_TABLE} {chain}"
+
+
+def _addresses(verb: str, name: str, addresses: Iterable[Address]) -> Iterator[str]:
+    for version in _VERSIONS:
+        own = sorted(str(address) for address in addresses if address.version == version)
+        yield from _elements(verb, f"{name}{version}", own)
 
 
 def _elements(verb: str, name: str, elements: Iterable[str]) -> Iterator[str]:
@@ -137,7 +200,7 @@ def _place(verb: str, place: Place, spread: Spread) -> str:
 
 
 def _render_spread(spread: Spread) -> Iterator[str]:
-    ip = "ip" if spread.version == 4 else "ip6"
+    ip = _ip(spread.version)
     fields = f"{ip} saddr" if spread.sticky else f"{ip} saddr . {ip} daddr . th sport . th dport"
     ranges, start = [], 0
     for leg, weight in spread.legs:
@@ -184,13 +247,17 @@ def _ruleset(rules: Mapping[str, list[Any]], sets: Mapping[str, Any]) -> Ruleset
     used = {spread.chain for spread in places.values()}
     return Ruleset(
         clients=frozenset(sets.get("clients", ())),
-        vips=frozenset(
-            ipaddress.ip_address(vip) for vip in (*sets.get("vips4", ()), *sets.get("vips6", ()))
-        ),
+        vips=_parse_addresses("vips", sets),
+        answering=_parse_addresses("answering", sets),
         places=places,
         unused=frozenset(spreads.keys() - used),
-        broken=broken or not sets.keys() >= {"clients", "vips4", "vips6", "places4", "places6"},
+        broken=broken or not sets.keys() >= {name.partition(" ")[2] for name in _SETS},
     )
+
+
+def _parse_addresses(name: str, sets: Mapping[str, Any]) -> frozenset[Address]:
+    texts = (text for version in _VERSIONS for text in sets.get(f"{name}{version}", ()))
+    return frozenset(map(ipaddress.ip_address, texts))
 
 
 def _parse_spread(name: str, rules: list[Any]) -> Spread | None:

@@ -52,6 +52,8 @@ class Spreading:
         """Keep the refusals of VIPs that nobody serves in `entries`."""
         self.places: Kept[Place, Spread] = Kept()
         self.vips: Kept[Address, None] = Kept()
+        self.reached: Kept[Address, None] = Kept()
+        """VIPs that somebody gets new connections of."""
         self.flows: Kept[flows.Flows, None] = Kept()
         """UDP flows that have members."""
         self.unserved: dict[str, str] = {}
@@ -105,6 +107,7 @@ class Spreading:
             if had[claim.place]:
                 how = self.places.desired[claim.place]
                 self.places.remove({claim.place: how})
+                self.reached.remove({claim.vip.address: None})
                 self._uses[how] -= 1
         self.unserved.pop(key, None)
         for name in self._left_out.pop(key, ()):
@@ -130,6 +133,7 @@ class Spreading:
             if given:
                 how = self._spread(claim, given)
                 self.places.add({claim.place: how})
+                self.reached.add({claim.vip.address: None})
                 self._uses[how] += 1
             left_out |= _left_out(given, claim, knowledge, self._legs.nodes)
             why = legs.without_leg(claim, knowledge, {claim.place: given})

@@ -20,7 +20,7 @@ class Verdict(StrEnum):
 
     DELIVERED = "Delivered"
     REFUSED = "Refused"
-    """The router answers that nobody is there (ICMP unreachable)."""
+    """The router answers that nobody is there (TCP reset, ICMP port unreachable)."""
     DROPPED = "Dropped"
     """A node lets it go without an answer: its source may not connect."""
     UNKNOWN = "Unknown"

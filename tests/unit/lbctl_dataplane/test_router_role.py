@@ -8,7 +8,7 @@ import pytest
 
 import dataplane_builders as build
 from lbctl.kube import resources
-from lbctl.model.virtual_service import Phase, VirtualService
+from lbctl.model.virtual_service import Address, Phase, VirtualService
 from lbctl_dataplane import decisions
 from lbctl_dataplane.backends.routes import Kernel, Wanted
 from lbctl_dataplane.decisions import View
@@ -52,9 +52,9 @@ class Memory:
 
 
 class Router:
-    def __init__(self, *, fabric: bool = True) -> None:
+    def __init__(self, *, fabric: bool = True, answer_pings: bool = True) -> None:
         self.linux = Memory()
-        self.role = RouterRole("router", self.linux)
+        self.role = RouterRole("router", self.linux, answer_pings=answer_pings)
         self.woken = 0
         asyncio.run(self.role.follow(self._wake))
         if fabric:
@@ -92,6 +92,12 @@ def view(
     service = decision or build.service(vips=["198.18.0.1"])
     behind = decisions.read_slices([build.slice_object("s", slice_version, *endpoints)])
     return View((service,), {service.key: 10}, {service.key: behind}, 30, 30, True)
+
+
+def answering(router: Router) -> frozenset[Address]:
+    ruleset = router.linux.held.ruleset
+    assert ruleset is not None
+    return ruleset.answering
 
 
 BOTH = (("10.0.0.1", "node-1"), ("10.0.0.2", "node-1"), ("10.0.0.3", "node-2"))
@@ -160,6 +166,20 @@ def test_who_takes_part_stays_in_while_slices_move(router: Router) -> None:
 def test_a_vip_without_members_keeps_its_refusal_and_is_no_exception(router: Router) -> None:
     assert router.program(view()).exceptions == ()
     assert routes.Key(4, "reject", "198.18.0.1") in router.linux.held.entries
+
+
+def test_a_vip_answers_pings_while_somebody_takes_it(router: Router) -> None:
+    for ends, expected in ((BOTH, {VIP.vip}), ((), set()), (BOTH, {VIP.vip})):
+        router.program(view(*ends))
+        assert answering(router) == expected
+
+
+def test_by_setting_no_vip_answers_pings() -> None:
+    router = Router(answer_pings=False)
+    router.node(1, 2, acknowledged=20)
+    router.program(view(*BOTH))
+    assert router.legs()
+    assert answering(router) == set()
 
 
 def test_a_withdrawn_vip_leaves_nothing(router: Router) -> None:

@@ -15,7 +15,8 @@ AT = build.place()
 
 def ruleset(how: Spread | None = TWO) -> Ruleset:
     places = {AT: how} if how else {}
-    return Ruleset(frozenset({"client0"}), frozenset({AT.vip}), places)
+    answering = frozenset(place.vip for place in places)
+    return Ruleset(frozenset({"client0"}), frozenset({AT.vip}), places, answering)
 
 
 def test_weights_become_ranges_of_one_hash() -> None:
@@ -38,6 +39,12 @@ def test_a_change_of_weights_swaps_the_chain_in_one_transaction() -> None:
         f"flush chain inet lbctl {ONE.chain}",
         f"delete chain inet lbctl {ONE.chain}",
     ]
+
+
+def test_a_vip_that_loses_its_legs_stops_answering_pings() -> None:
+    lines = spread.render(ruleset(None), ruleset()).splitlines()
+    assert "delete element inet lbctl answering4 { 198.18.0.1 }" in lines
+    assert not any("vips4" in line for line in lines)
 
 
 def test_agreement_is_silence() -> None:
@@ -74,7 +81,7 @@ def listing(how: Spread = TWO, *, name: str = "", rules: int = 2) -> str:
         ranges.append([key, 0x1B000000 + leg])
         start += weight
     choice = {"mangle": {"value": {"map": {"key": {}, "data": {"set": ranges}}}}}
-    frame = {"route": 1, "vip4": 2, "vip6": 2, "prerouting": 2}
+    frame = {"route": 1, "refuse": 2, "vip4": 4, "vip6": 4, "prerouting": 2, "answer": 2}
     objects: list[dict[str, Any]] = [{"table": {"name": "lbctl"}}]
     objects += [{"chain": {"name": entry}} for entry in (*frame, chain)]
     for entry, count in frame.items():
@@ -85,6 +92,8 @@ def listing(how: Spread = TWO, *, name: str = "", rules: int = 2) -> str:
         {"set": {"name": "clients", "elem": ["client0"]}},
         {"set": {"name": "vips4", "elem": ["198.18.0.1"]}},
         {"set": {"name": "vips6"}},
+        {"set": {"name": "answering4", "elem": ["198.18.0.1"]}},
+        {"set": {"name": "answering6"}},
         {"map": {"name": "places4", "elem": elements}},
         {"map": {"name": "places6"}},
     ]
