@@ -1,25 +1,23 @@
 """The router role: VIP traffic of a Linux fabric goes to the nodes that can take it."""
 
-import ipaddress
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
 from lbctl.kube import resources
-from lbctl.kube.objects import Json, name_of
 from lbctl.kube.resources import Resource
-from lbctl.kube.store import Change, Store
+from lbctl.kube.store import Store
 from lbctl.settings import Settings
-from lbctl.translate.failing import FailingMember, parse_failing
+from lbctl.translate.failing import FailingMember
+from lbctl_dataplane import serving_nodes
 from lbctl_dataplane.backends import routes as kernel
 from lbctl_dataplane.backends.choice import Choice
 from lbctl_dataplane.backends.port import Leg
 from lbctl_dataplane.decisions import View
 from lbctl_dataplane.roles import Programmed
 from lbctl_dataplane.router_table import RouterTable
-from lbctl_dataplane.rules import frontend, legs
-from lbctl_dataplane.rules.spreading import Known
+from lbctl_dataplane.rules import frontend
 from lbctl_dataplane.serving_node import Exemption
 from lbctl_dataplane.working import Working
 
@@ -60,7 +58,7 @@ class RouterRole:
     def __init__(self, node: str, linux: Linux, *, answer_pings: bool = True) -> None:
         self._node = node
         self._linux = linux
-        self._nodes = Store(transform=_trim)
+        self._nodes = Store(transform=serving_nodes.trim)
         self._fabrics = Store()
         self._checked: frozenset[str] = frozenset()
         self._table = RouterTable(answer_pings=answer_pings)
@@ -73,13 +71,7 @@ class RouterRole:
 
     async def follow(self, changed: Callable[[], None]) -> None:
         """Follow ServingNodes of nodes and Fabrics (their watches run elsewhere)."""
-
-        def on_node(change: Change) -> None:
-            # Routers, ourselves among them, change nothing here.
-            if any(obj and obj["spec"].get("role") == "node" for obj in (change.old, change.new)):
-                changed()
-
-        self._nodes.subscribe(on_node)
+        serving_nodes.follow(self._nodes, changed)
         self._fabrics.subscribe(lambda _: changed())
 
     def apply(self, settings: Settings) -> None:
@@ -104,9 +96,9 @@ class RouterRole:
         if fabric is None:
             self._table.want_nothing()
         else:
-            nodes = parse_nodes(self._nodes)
+            nodes = serving_nodes.parse_nodes(self._nodes)
             view = self._working.of(view, nodes.values())
-            self._table.want(_known(view), nodes, fabric.client_interfaces)
+            self._table.want(serving_nodes.known(view), nodes, fabric.client_interfaces)
             self._let_through(self._table.devices)
         wanted, part = self._table.parts()
         changed = await self._linux.apply(wanted, part)
@@ -134,19 +126,6 @@ class RouterRole:
         self._checked = devices
 
 
-def _trim(obj: Json) -> Json:
-    meta = obj["metadata"]
-    return {
-        "metadata": {key: meta.get(key) for key in ("name", "resourceVersion")},
-        "spec": obj["spec"],
-        "status": obj.get("status") or {},
-    }
-
-
-def _is_node(obj: Json) -> bool:
-    return bool(obj["spec"].get("role") == "node")
-
-
 def fabric_of(fabrics: Store, node: str) -> Fabric | None:
     """Return what Fabrics say to the router of that name, None when none names it."""
     specs = [obj["spec"] for obj in fabrics]
@@ -158,33 +137,3 @@ def fabric_of(fabrics: Store, node: str) -> Fabric | None:
     if not ours:
         return None
     return Fabric(frozenset(name for linux in ours for name in linux["clientInterfaces"]))
-
-
-def parse_nodes(objects: Iterable[Json]) -> dict[str, legs.ServingNode]:
-    """Return the ServingNodes of role node by name."""
-    return {name_of(obj): parse_node(obj) for obj in objects if _is_node(obj)}
-
-
-def parse_node(obj: Json) -> legs.ServingNode:
-    """Return a ServingNode of role node as the API server sent it."""
-    status = obj.get("status") or {}
-    return legs.ServingNode(
-        name=name_of(obj),
-        legs=tuple(
-            legs.LegAddress(ipaddress.ip_address(leg["address"]), leg.get("mac") or "")
-            for leg in obj["spec"].get("legs") or ()
-        ),
-        decisions=int(status.get("decisions") or 0),
-        slices=int(status.get("slices") or 0),
-        exempt=frozenset(entry["key"] for entry in status.get("exceptions") or ()),
-        excluded=bool(obj["spec"].get("excluded")),
-        failing=parse_failing(status),
-    )
-
-
-def _known(view: View) -> Known:
-    def knowledge(key: str) -> legs.Knowledge:
-        behind = view.behind[key]
-        return legs.Knowledge(behind.endpoints, behind.versions, view.spec_versions[key])
-
-    return Known(view.services, view.behind, view.spec_versions, knowledge)

@@ -5,13 +5,13 @@ from collections.abc import Mapping
 
 from lbctl.model.virtual_service import Address
 from lbctl_dataplane.backends.routes import Kernel, Wanted
-from lbctl_dataplane.rules import flows, legs, routes, spreading
+from lbctl_dataplane.rules import flows, legs, routes, sharing, spreading
 from lbctl_dataplane.rules.frontend import Place
 from lbctl_dataplane.rules.kept import Kept
 from lbctl_dataplane.rules.legs import ServingNode
 from lbctl_dataplane.rules.routes import Key
+from lbctl_dataplane.rules.sharing import Known, Legs
 from lbctl_dataplane.rules.spread import Ruleset, Spread
-from lbctl_dataplane.rules.spreading import Known, Legs
 
 
 class RouterTable:
@@ -79,7 +79,7 @@ class RouterTable:
         """Want nothing of ours on this router."""
         self._clients, self._made_of, self._first = None, (), False
         self._swap({})
-        self._spreading.update(spreading.NOTHING, Legs({}, {}), {})
+        self._spreading.update(sharing.NOTHING, Legs({}, {}), {})
 
     def parts(self) -> tuple[Wanted, Kernel]:
         """Return what to make so of what: the whole when it was read, else what differs."""

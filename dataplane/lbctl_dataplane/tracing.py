@@ -10,7 +10,7 @@ from lbctl.kube import client, kubectl_rules, resources
 from lbctl.kube.objects import Json, name_of
 from lbctl.model.virtual_service import Address, VirtualService, parse_virtual_service, spec_version
 from lbctl.translate.endpoints import SERVICE_LABEL
-from lbctl_dataplane import decisions, router
+from lbctl_dataplane import decisions, serving_nodes
 from lbctl_dataplane.rules import tracer
 from lbctl_dataplane.rules.frontend import Claim, Member, Place
 from lbctl_dataplane.rules.legs import Knowledge
@@ -42,7 +42,7 @@ async def walk(packet: Packet, kubeconfig: Path | None, context: str) -> Trace:
             return tracer.nobody(packet, services)
         versions = {name_of(obj): spec_version(obj) for obj in decided.items}
         known = await _known(api, claim, versions[claim.service.key])
-    return tracer.trace(packet, claim, known, router.parse_nodes(reported.items))
+    return tracer.trace(packet, claim, known, serving_nodes.parse_nodes(reported.items))
 
 
 async def _known(api: client.Client, claim: Claim, version: int) -> Knowledge:

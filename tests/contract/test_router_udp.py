@@ -16,7 +16,7 @@ from lbctl.translate.endpoints import Endpoint
 from lbctl_dataplane.backends.routes import LinuxRouter
 from lbctl_dataplane.router_table import RouterTable
 from lbctl_dataplane.rules.legs import Knowledge, LegAddress, ServingNode
-from lbctl_dataplane.rules.spreading import Known
+from lbctl_dataplane.rules.sharing import Known
 from spaces import sh
 
 pytestmark = pytest.mark.root

@@ -7,7 +7,8 @@ from lbctl.model.virtual_service import VirtualService
 from lbctl.translate.endpoints import Endpoint
 from lbctl_dataplane.rules.kept import Kept
 from lbctl_dataplane.rules.legs import Knowledge, LegAddress, ServingNode
-from lbctl_dataplane.rules.spreading import Known, Legs, Spreading
+from lbctl_dataplane.rules.sharing import Known, Legs
+from lbctl_dataplane.rules.spreading import Spreading
 
 PORTS = (("", "TCP", 80),)
 NODES = {

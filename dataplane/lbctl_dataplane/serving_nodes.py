@@ -1,0 +1,67 @@
+"""The ServingNodes of a cluster and views of it, as the rules about shares take them."""
+
+import ipaddress
+from collections.abc import Callable, Iterable
+
+from lbctl.kube.objects import Json, name_of
+from lbctl.kube.store import Change, Store
+from lbctl.translate.failing import parse_failing
+from lbctl_dataplane.decisions import View
+from lbctl_dataplane.rules import legs
+from lbctl_dataplane.rules.sharing import Known
+
+
+def trim(obj: Json) -> Json:
+    """Return a ServingNode with what is read here only."""
+    meta = obj["metadata"]
+    return {
+        "metadata": {key: meta.get(key) for key in ("name", "resourceVersion")},
+        "spec": obj["spec"],
+        "status": obj.get("status") or {},
+    }
+
+
+def follow(store: Store, changed: Callable[[], None]) -> None:
+    """Call `changed` whenever a node of a store says something else; routers change nothing."""
+
+    def on_node(change: Change) -> None:
+        if any(obj and _is_node(obj) for obj in (change.old, change.new)):
+            changed()
+
+    store.subscribe(on_node)
+
+
+def parse_nodes(objects: Iterable[Json]) -> dict[str, legs.ServingNode]:
+    """Return the ServingNodes of role node by name."""
+    return {name_of(obj): parse_node(obj) for obj in objects if _is_node(obj)}
+
+
+def parse_node(obj: Json) -> legs.ServingNode:
+    """Return a ServingNode of role node as the API server sent it."""
+    status = obj.get("status") or {}
+    return legs.ServingNode(
+        name=name_of(obj),
+        legs=tuple(
+            legs.LegAddress(ipaddress.ip_address(leg["address"]), leg.get("mac") or "")
+            for leg in obj["spec"].get("legs") or ()
+        ),
+        decisions=int(status.get("decisions") or 0),
+        slices=int(status.get("slices") or 0),
+        exempt=frozenset(entry["key"] for entry in status.get("exceptions") or ()),
+        excluded=bool(obj["spec"].get("excluded")),
+        failing=parse_failing(status),
+    )
+
+
+def known(view: View) -> Known:
+    """Return a view as shares are worked out from it."""
+
+    def knowledge(key: str) -> legs.Knowledge:
+        behind = view.behind[key]
+        return legs.Knowledge(behind.endpoints, behind.versions, view.spec_versions[key])
+
+    return Known(view.services, view.behind, view.spec_versions, knowledge)
+
+
+def _is_node(obj: Json) -> bool:
+    return bool(obj["spec"].get("role") == "node")
