@@ -169,6 +169,15 @@ def serve(
     return Frontend("default.kuard", at, group(pods), group(lingering), **fields)  # type: ignore[arg-type]
 
 
+def weighted(world: World, at: Place, weights: dict[int, int]) -> Frontend:
+    """Return a frontend whose pods have weights."""
+    members = (
+        Member(build.ip(world.address(pod, at.vip.version)), TARGET, weight)
+        for pod, weight in weights.items()
+    )
+    return Frontend("default.kuard", at, tuple(sorted(members)))
+
+
 @contextlib.contextmanager
 def talks(world: World, at: Place, count: int) -> Iterator[list[Talk]]:
     made = [world.talk(at) for _ in range(count)]

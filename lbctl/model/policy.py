@@ -2,11 +2,15 @@
 
 import dataclasses
 import enum
+import functools
+import ipaddress
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from lbctl.model.monitors import Monitor
 from lbctl.model.reasons import Refused
 
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 ALGORITHMS = ("maglev", "round-robin", "least-connections", "source-hash")
 """How a member is chosen for a new connection; the first one is the default."""
 
@@ -26,6 +30,7 @@ class Aspect(enum.Enum):
     CONNECTIONS_PER_SECOND = "limits.connectionsPerSecond"
     CONNECTIONS_PER_CLIENT = "limits.connectionsPerClient"
     DRAIN_TIMEOUT = "drainTimeoutSeconds"
+    MEMBER_WEIGHTS = "memberWeights"
     MONITOR = "monitor"
 
 
@@ -51,6 +56,44 @@ class Persistence:
 
 
 @dataclass(frozen=True, slots=True)
+class MemberWeight:
+    """How many new connections some members get, beside others, which count `USUAL_WEIGHT`."""
+
+    weight: int
+    """0: none; the connections that they have go on."""
+    node: str = ""
+    """Of the members on this node; empty: on any."""
+    addresses: str = ""
+    """Of the members in this CIDR, canonical; empty: in any."""
+
+    def fits(self, address: Address, node: str) -> bool:
+        """Tell whether a member is meant."""
+        if self.node and self.node != node:
+            return False
+        return not self.addresses or address in _network(self.addresses)
+
+
+USUAL_WEIGHT = 1
+"""Of a member that nobody gave a weight."""
+
+
+@functools.lru_cache(maxsize=1024)
+def _network(text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
+    return ipaddress.ip_network(text)
+
+
+def weight_of(address: Address, node: str, weights: Iterable[MemberWeight]) -> int:
+    """Return the weight of a member: that of the first entry which fits.
+
+    >>> weights = (MemberWeight(0, node="node-1"), MemberWeight(3, addresses="10.0.0.0/8"))
+    >>> pod = ipaddress.ip_address("10.1.2.3")
+    >>> weight_of(pod, "node-1", weights), weight_of(pod, "node-2", weights)
+    (0, 3)
+    """
+    return next((entry.weight for entry in weights if entry.fits(address, node)), USUAL_WEIGHT)
+
+
+@dataclass(frozen=True, slots=True)
 class TrafficRules:
     """What is asked of a Service's traffic; what is None or empty is not said."""
 
@@ -63,6 +106,8 @@ class TrafficRules:
     limits: Limits | None = None
     drain_timeout_s: int | None = None
     monitor: Monitor | None = None
+    weights: tuple[MemberWeight, ...] = ()
+    """The first that fits a member counts."""
 
     def over(self, other: "TrafficRules") -> "TrafficRules":
         """Return these rules, and what they do not say as another one says it.
@@ -140,6 +185,7 @@ def aspects(rules: TrafficRules) -> tuple[Aspect, ...]:
         Aspect.CONNECTIONS_PER_CLIENT: bool(limits.connections_per_client),
         Aspect.DRAIN_TIMEOUT: rules.drain_timeout_s is not None,
         Aspect.MONITOR: rules.monitor is not None,
+        Aspect.MEMBER_WEIGHTS: bool(rules.weights),
     }
     return tuple(aspect for aspect, wanted in asked.items() if wanted)
 
@@ -157,13 +203,20 @@ EVERYWHERE = frozenset(
         Aspect.PERSISTENCE,
         Aspect.SOURCE_RANGES,
         Aspect.MONITOR,
+        Aspect.MEMBER_WEIGHTS,
     }
 )
 """What each backend that moves packets can do; the agent itself asks members whether they work."""
 CAPABILITIES: dict[str, frozenset[Aspect]] = {
     "ovs": EVERYWHERE | {Aspect.SOURCE_HASH},
-    "nft": EVERYWHERE | {Aspect.SOURCE_HASH},
-    "ipvs": EVERYWHERE | {Aspect.SOURCE_HASH},
+    "nft": EVERYWHERE | {Aspect.SOURCE_HASH, Aspect.ROUND_ROBIN},
+    "ipvs": EVERYWHERE
+    | {
+        Aspect.SOURCE_HASH,
+        Aspect.ROUND_ROBIN,
+        Aspect.LEAST_CONNECTIONS,
+        Aspect.PERSISTENCE_TIMEOUT,
+    },
     # The fabric leaves members out that are switched off; kube-proxy knows of no policy.
     "announce-only": frozenset({Aspect.ENABLED}),
 }

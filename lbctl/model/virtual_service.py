@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from lbctl.model.monitors import Monitor, parse_monitor, render_monitor
-from lbctl.model.policy import Limits
+from lbctl.model.policy import Limits, MemberWeight
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
@@ -78,6 +78,8 @@ class Policy:
     """How long a terminating member keeps its connections; None: as long as it likes."""
     monitor: Monitor | None = None
     """Who asks members whether they work; None: Kubernetes' readiness alone says so."""
+    weights: tuple[MemberWeight, ...] = ()
+    """The first that fits a member counts; none: all get equal shares."""
 
     @property
     def by_client(self) -> bool:
@@ -190,7 +192,14 @@ def _render_policy(policy: Policy) -> dict[str, Any]:
         rendered["drainTimeoutSeconds"] = policy.drain_timeout_s
     if policy.monitor is not None:
         rendered["monitor"] = render_monitor(policy.monitor)
+    if policy.weights:
+        rendered["memberWeights"] = list(map(_render_weight, policy.weights))
     return rendered
+
+
+def _render_weight(entry: MemberWeight) -> dict[str, Any]:
+    said = {"node": entry.node, "addresses": entry.addresses}
+    return {"weight": entry.weight, **{key: value for key, value in said.items() if value}}
 
 
 def _render_name(name: NamePublication) -> dict[str, Any]:
@@ -272,6 +281,7 @@ def _parse_policy(policy: Mapping[str, Any]) -> Policy:
         limits=_parse_limits(policy.get("limits", {})),
         drain_timeout_s=policy.get("drainTimeoutSeconds"),
         monitor=parse_monitor(policy["monitor"]) if policy.get("monitor") else None,
+        weights=tuple(MemberWeight(**entry) for entry in policy.get("memberWeights", ())),
     )
 
 

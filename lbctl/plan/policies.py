@@ -70,6 +70,7 @@ def apply(rules: TrafficRules, fields: Policy) -> Policy:
         limits=rules.limits or fields.limits,
         drain_timeout_s=rules.drain_timeout_s,
         monitor=rules.monitor,
+        weights=rules.weights,
     )
     keeps = rules.persistence
     if keeps is None:

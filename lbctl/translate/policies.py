@@ -13,6 +13,7 @@ from lbctl.model.policy import (
     DeclaredPolicy,
     Demand,
     Limits,
+    MemberWeight,
     Persistence,
     TrafficRules,
 )
@@ -25,6 +26,8 @@ from lbctl.translate.monitors import MonitorForm, monitor_of, parse_short
 
 MAX_TARGETS = 16
 LONGEST_DRAIN_S = 86_400
+MAX_WEIGHTS = 64
+HEAVIEST = 100
 
 
 class _Target(Section):
@@ -44,6 +47,12 @@ class _Limits(Section):
     connections_per_client: int = Field(default=0, ge=0)
 
 
+class _MemberWeight(Section):
+    weight: int = Field(ge=0, le=HEAVIEST)
+    node: str = ""
+    addresses: str = ""
+
+
 class _Spec(Section):
     target_refs: tuple[_Target, ...] = Field(min_length=1, max_length=MAX_TARGETS)
     enabled: bool = True
@@ -53,6 +62,7 @@ class _Spec(Section):
     limits: _Limits | None = None
     drain_timeout_seconds: int | None = Field(default=None, ge=0, le=LONGEST_DRAIN_S)
     monitor: MonitorForm | None = None
+    member_weights: tuple[_MemberWeight, ...] = Field(default=(), max_length=MAX_WEIGHTS)
 
 
 def translate_policy(obj: Mapping[str, Any]) -> DeclaredPolicy:
@@ -128,6 +138,7 @@ def _rules(spec: _Spec) -> TrafficRules:
         limits=_limits(spec.limits) if spec.limits else None,
         drain_timeout_s=spec.drain_timeout_seconds,
         monitor=_monitor(spec.monitor) if spec.monitor else None,
+        weights=tuple(map(_weight, spec.member_weights)),
     )
 
 
@@ -136,6 +147,16 @@ def _monitor(said: MonitorForm) -> Monitor:
         return monitor_of(said)
     except ValueError as error:
         raise ValueError(f"spec.monitor: {error}") from error
+
+
+def _weight(said: _MemberWeight) -> MemberWeight:
+    if not said.node and not said.addresses:
+        raise ValueError("spec.memberWeights: an entry has neither node nor addresses")
+    try:
+        addresses = str(ipaddress.ip_network(said.addresses)) if said.addresses else ""
+    except ValueError as error:
+        raise ValueError(f"spec.memberWeights: {error}") from error
+    return MemberWeight(said.weight, said.node, addresses)
 
 
 def _limits(said: _Limits) -> Limits:

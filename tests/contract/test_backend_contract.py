@@ -1,5 +1,6 @@
 """One contract for every node backend: the one in memory, and those with real packets."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -20,8 +21,10 @@ from dataplane_worlds import (
     names,
     serve,
     talks,
+    weighted,
 )
 from ipvs_world import IpvsWorld
+from lbctl.model.policy import CAPABILITIES, EVERYWHERE, Aspect
 from lbctl_dataplane.rules.frontend import Frontend
 
 
@@ -56,6 +59,17 @@ def world(request: pytest.FixtureRequest) -> Iterator[World]:
     made = kind(request.getfixturevalue(bed_name))
     yield made
     made.program()
+
+
+ABLE = CAPABILITIES | {
+    "memory": EVERYWHERE | {Aspect.SOURCE_HASH, Aspect.ROUND_ROBIN, Aspect.LEAST_CONNECTIONS}
+}
+"""What each backend says that it can do."""
+
+
+@pytest.fixture
+def able(request: pytest.FixtureRequest) -> frozenset[Aspect]:
+    return ABLE[request.node.callspec.params["world"]]
 
 
 both = pytest.mark.parametrize("vip", [V4, V6])
@@ -129,3 +143,58 @@ def test_a_member_without_a_port_here_is_named_and_the_others_serve(world: World
     assert world.program(wanted).missing == {"default.kuard": (build.ip("10.99.0.9"),)}
     with talks(world, at, 5) as made:
         assert set(names(made)) == {"pod1"}
+
+
+@both
+def test_weights_are_shares_of_new_connections_and_move_none(world: World, vip: str) -> None:
+    at = build.place(vip)
+    world.program(weighted(world, at, {1: 9, 2: 1}))
+    with talks(world, at, 100) as made:
+        before = names(made)
+        # Five times the standard deviation from nine in ten, and as far from one half.
+        assert 75 <= Counter(before)["pod1"] <= 99
+        assert Counter(before)["pod1"] + Counter(before)["pod2"] == 100
+        world.program(weighted(world, at, {1: 1, 2: 9}))
+        assert names(made) == before
+
+
+@both
+def test_members_take_turns_where_the_backend_can_count(
+    world: World, able: frozenset[Aspect], vip: str
+) -> None:
+    at, pods = build.place(vip), (1, 2, 3, 4)
+    world.program(serve(world, at, pods, algorithm="round-robin"))
+    with talks(world, at, 40) as made:
+        found = Counter(names(made))
+    assert found.keys() == {f"pod{pod}" for pod in pods}
+    if Aspect.ROUND_ROBIN in able:
+        # The round ends in the middle of a table of 41 slots.
+        assert set(found.values()) <= {9, 10, 11}
+
+
+def test_who_has_fewest_connections_is_next_where_the_backend_knows(
+    world: World, able: frozenset[Aspect]
+) -> None:
+    at = build.place(V4)
+    world.program(serve(world, at, (1, 2), algorithm="least-connections"))
+    with talks(world, at, 12) as made:
+        assert {*names(made)} == {"pod1", "pod2"}
+        world.program(serve(world, at, (1, 2, 3), algorithm="least-connections"))
+        with talks(world, at, 5) as later:
+            found = names(later)
+    if Aspect.LEAST_CONNECTIONS in able:
+        assert found == ["pod3"] * 5
+    else:
+        assert {*found} <= {"pod1", "pod2", "pod3"}
+
+
+@both
+def test_datagrams_from_one_port_leave_a_member_that_vanished(world: World, vip: str) -> None:
+    at = build.place(vip, "UDP")
+    world.program(serve(world, at, (1, 2)))
+    with talks(world, at, 1) as made:
+        (first,) = names(made)
+        staying = 2 if first == "pod1" else 1
+        world.program(serve(world, at, (staying,)))
+        # IPVS lets one datagram go with the connection that it ends.
+        assert [made[0].name() for _ in range(3)][-2:] == [f"pod{staying}"] * 2

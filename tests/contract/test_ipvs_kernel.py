@@ -1,6 +1,5 @@
 """What is IPVS's own: other people's virtual servers, drift, restarts, affinity, weights, UDP."""
 
-import collections
 import json
 import time
 from collections.abc import Iterator
@@ -12,7 +11,7 @@ import ipvs_bed
 from dataplane_bed import LEGS
 from dataplane_worlds import PODS, PORT, TARGET, V4, V6, names, serve, talks
 from ipvs_world import IpvsWorld
-from lbctl_dataplane.rules.frontend import Frontend, Member, Place
+from lbctl_dataplane.rules.frontend import Frontend
 
 pytestmark = pytest.mark.root
 
@@ -47,14 +46,6 @@ def ipvsadm(world: IpvsWorld, *words: str) -> None:
 
 def endpoint(address: str, port: int) -> str:
     return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
-
-
-def weighted(world: IpvsWorld, at: Place, *weights: int) -> Frontend:
-    members = (
-        Member(build.ip(world.address(pod, at.vip.version)), TARGET, weight)
-        for pod, weight in enumerate(weights, 1)
-    )
-    return Frontend("default.kuard", at, tuple(members))
 
 
 def test_others_virtual_servers_are_left_alone(world: IpvsWorld) -> None:
@@ -146,19 +137,6 @@ def test_a_client_with_affinity_stays_until_its_member_drains(world: IpvsWorld, 
         assert set(names(made)) == {first}
 
 
-@both
-def test_datagrams_from_one_port_leave_a_member_that_vanished(world: IpvsWorld, vip: str) -> None:
-    at = build.place(vip, "UDP")
-    world.program(serve(world, at, (1, 2)))
-    with talks(world, at, 1) as made:
-        (first,) = names(made)
-        staying = 2 if first == "pod1" else 1
-        world.program(serve(world, at, (staying,)))
-        answered = [name for name in (made[0].name() for _ in range(3)) if name]
-    # The first datagram may go with the connection that it ends (IPVS does so beside conntrack).
-    assert answered[-2:] == [f"pod{staying}"] * 2
-
-
 def test_a_connection_to_a_member_that_vanished_is_reset(world: IpvsWorld) -> None:
     at = build.place(V4)
     world.program(serve(world, at, (1,)))
@@ -183,15 +161,6 @@ def test_without_a_member_for_new_connections_they_are_refused_at_once(
         datagrams.send(b"ping")
         with pytest.raises(ConnectionRefusedError):
             datagrams.recv(100)
-
-
-def test_weights_are_shares(world: IpvsWorld) -> None:
-    at = build.place(V4)
-    world.program(weighted(world, at, 3, 1))
-    with talks(world, at, 200) as made:
-        counted = collections.Counter(names(made))
-    assert 110 < counted["pod1"] < 190
-    assert counted["pod1"] + counted["pod2"] == 200
 
 
 def test_a_vip_stays_while_one_of_its_places_does(world: IpvsWorld) -> None:

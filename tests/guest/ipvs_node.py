@@ -82,6 +82,7 @@ def render(frontend: Frontend) -> Json:
         "open_to_all": frontend.open_to_all,
         "affinity": frontend.affinity,
         "affinity_timeout_s": frontend.affinity_timeout_s,
+        "algorithm": frontend.algorithm,
     }
 
 

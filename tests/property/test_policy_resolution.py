@@ -34,6 +34,13 @@ FIELDS: dict[str, st.SearchStrategy[Any]] = {
     "sourceRanges": st.lists(CIDRS, max_size=3),
     "limits": st.fixed_dictionaries({}, optional={"connections": st.integers(1, 9)}),
     "drainTimeoutSeconds": st.integers(0, 9),
+    "memberWeights": st.lists(
+        st.fixed_dictionaries(
+            {"weight": st.integers(0, 100), "node": st.text(min_size=1, max_size=3)},
+            optional={"addresses": CIDRS},
+        ),
+        max_size=3,
+    ),
     "monitor": st.sampled_from([{"type": "tcp"}, {"type": "http", "port": 81, "path": "/ok"}]),
 }
 TARGETS = st.lists(st.sampled_from(["kuard", "web", "api"]), min_size=1, max_size=3, unique=True)

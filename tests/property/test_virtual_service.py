@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import monitor_builders
-from lbctl.model.policy import ALGORITHMS, Limits
+from lbctl.model.policy import ALGORITHMS, Limits, MemberWeight
 from lbctl.model.virtual_service import (
     Listener,
     NamePublication,
@@ -42,6 +42,15 @@ POLICIES = st.builds(
     enabled=st.booleans(),
     limits=st.builds(Limits, st.integers(0, 9), st.integers(0, 9), st.integers(0, 9)),
     drain_timeout_s=st.none() | st.integers(0, 86400),
+    weights=st.lists(
+        st.builds(
+            MemberWeight,
+            st.integers(0, 100),
+            st.sampled_from(["", "node-1"]),
+            st.sampled_from(["", "10.0.0.0/8"]),
+        ),
+        max_size=2,
+    ).map(tuple),
     monitor=st.none() | monitor_builders.MONITORS,
 )
 NAMES = st.builds(

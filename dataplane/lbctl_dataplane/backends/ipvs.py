@@ -142,7 +142,7 @@ def tell_kernel(settings: Mapping[str, str], root: Path) -> None:
                 path.write_text(wanted)
                 log.warning("%s was %s; now %s", words, found, wanted)
         except FileNotFoundError as error:
-            raise errors.Unavailable(f"there is no {words}; {ipvs_kernel.CURE}") from error
+            raise errors.Unavailable(f"there is no {words}; {ipvs_kernel.cure()}") from error
         except OSError as error:
             cure = f"on the node: sysctl -w {words}={wanted}"
             raise errors.Unavailable(

@@ -22,7 +22,14 @@ _NAMES = {number: name for name, number in ipvs.PROTOCOLS.items()}
 _ALL_FLAGS = 0xFFFF_FFFF
 _MASQUERADE = 0
 """IP_VS_CONN_F_MASQ: translate; the library's default would route the packet on as it is."""
-CURE = "load them: modprobe -a ip_vs ip_vs_mh (packages of the kernel's modules hold them)"
+
+
+def cure(scheduler: str = ipvs.SCHEDULER) -> str:
+    """Return what to do where the kernel lacks a module."""
+    return (
+        f"load them: modprobe -a ip_vs ip_vs_{scheduler} "
+        "(packages of the kernel's modules hold them)"
+    )
 
 
 async def servers() -> dict[Place, VirtualServer]:
@@ -39,7 +46,7 @@ def members() -> dict[RealServer, int]:
     try:
         return ipvs.parse_members(_LISTING.read_text())
     except OSError as error:
-        raise errors.Unavailable(f"{_LISTING}: {error.strerror}; {CURE}") from error
+        raise errors.Unavailable(f"{_LISTING}: {error.strerror}; {cure()}") from error
 
 
 async def run(steps: Iterable[Step]) -> None:
@@ -61,7 +68,7 @@ async def _kernel() -> AsyncIterator[Any]:
         try:
             await kernel.setup_endpoint()
         except NetlinkError as error:
-            raise errors.Unavailable(f"this kernel has no IPVS; {CURE}") from error
+            raise errors.Unavailable(f"this kernel has no IPVS; {cure()}") from error
         yield kernel
 
 
@@ -116,5 +123,7 @@ def _parse(service: Any) -> tuple[Place, VirtualServer]:
 def _refused(step: Step, code: int) -> str:
     about = step.member if step.member is not None else step.place
     text = f"IPVS refused to {step.verb} {about}: {errno.errorcode.get(code, code)}"
+    if code != errno.ENOENT or step.verb == "del" or step.server is None:
+        return text
     # The kernel asks for a scheduler by itself, where its module is installed.
-    return f"{text}; {CURE}" if code == errno.ENOENT and step.verb == "add" else text
+    return f"{text}; {cure(step.server.scheduler)}"

@@ -1,10 +1,12 @@
 """A node backend without a kernel: a small switch in memory that keeps the same contract."""
 
+import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from lbctl.model.virtual_service import Address
 from lbctl_dataplane.backends.port import Leg, Outcome
+from lbctl_dataplane.rules import maglev
 from lbctl_dataplane.rules.frontend import Frontend, Member, Place
 
 
@@ -42,10 +44,11 @@ class MemoryBackend:
         places = wanted.keys() | self._frontends.keys()
         changed = sum(wanted.get(place) != self._frontends.get(place) for place in places)
         self._frontends = wanted
+        ends = {place: {m.end for m in wanted[place].all_members} for place in wanted}
         self._connections = {
             connection: member
             for connection, member in self._connections.items()
-            if connection.place in wanted and member in wanted[connection.place].all_members
+            if member.end in ends.get(connection.place, ())
         }
         return Outcome(changed, self._missing())
 
@@ -57,13 +60,32 @@ class MemoryBackend:
         known = self._connections.get(connection)
         if known is not None:
             return known
-        reachable = [member for member in frontend.members if self._has_port(member)]
+        reachable = tuple(member for member in frontend.members if self._has_port(member))
         if not reachable:
             return None
-        self._turn += 1
-        chosen = reachable[self._turn % len(reachable)]
+        chosen = self._choice(frontend, reachable, connection)
         self._connections[connection] = chosen
         return chosen
+
+    def _choice(
+        self, frontend: Frontend, members: tuple[Member, ...], connection: Connection
+    ) -> Member:
+        if frontend.algorithm == "least-connections" and not frontend.affinity:
+            return min(members, key=lambda member: self._load(connection.place, member))
+        if frontend.algorithm == "round-robin" and not frontend.affinity:
+            slots, self._turn = maglev.in_turn(members), self._turn + 1
+            return slots[self._turn % len(slots)]
+        port = 0 if frontend.affinity else connection.client_port
+        text = f"{connection.client} {port}".encode()
+        slots = maglev.table(members)
+        return slots[zlib.crc32(text) % len(slots)]
+
+    def _load(self, place: Place, member: Member) -> float:
+        """Return how many connections a member has for its weight."""
+        has = sum(
+            at.place == place and whose.end == member.end for at, whose in self._connections.items()
+        )
+        return has / member.weight
 
     def _has_port(self, member: Member) -> bool:
         return self.pods is None or member.address in self.pods

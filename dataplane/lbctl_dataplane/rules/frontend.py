@@ -5,6 +5,7 @@ import ipaddress
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 
+from lbctl.model.policy import ALGORITHMS, USUAL_WEIGHT, weight_of
 from lbctl.model.virtual_service import Address, Listener, Phase, Vip, VipRole, VirtualService
 from lbctl.translate import endpoints as endpoints_of
 from lbctl.translate.endpoints import Endpoint
@@ -29,7 +30,13 @@ class Member:
 
     address: Address
     port: int
-    weight: int = 1
+    weight: int = USUAL_WEIGHT
+    """Of new connections, beside other members of its place."""
+
+    @property
+    def end(self) -> tuple[Address, int]:
+        """Return where it is: one and the same member whatever its weight."""
+        return (self.address, self.port)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +57,8 @@ class Frontend:
     """The same client address goes to the same member."""
     affinity_timeout_s: int = 0
     """For how long without a connection; 0: a function of the address alone."""
+    algorithm: str = ALGORITHMS[0]
+    """Where affinity leaves a choice; a backend without it does as it does by default."""
 
     @property
     def all_members(self) -> tuple[Member, ...]:
@@ -111,7 +120,8 @@ def preferences(
     claim: Claim, endpoints: Iterable[Endpoint], excluded: frozenset[str] = frozenset()
 ) -> Iterator[tuple[Endpoint, ...]]:
     """Yield the endpoints, on all nodes, that get new connections of a claim: the best first."""
-    return endpoints_of.preferences(_matching(claim, endpoints), excluded)
+    taking = (end for end in _matching(claim, endpoints) if weight(claim, end))
+    return endpoints_of.preferences(taking, excluded)
 
 
 def usable_at(
@@ -119,6 +129,11 @@ def usable_at(
 ) -> tuple[Endpoint, ...]:
     """Return the endpoints, on all nodes, that get new connections of a claim."""
     return next(preferences(claim, endpoints, excluded), ())
+
+
+def weight(claim: Claim, endpoint: Endpoint) -> int:
+    """Return how many new connections of a claim an endpoint gets beside others; 0: none."""
+    return weight_of(endpoint.address, endpoint.node, claim.service.policy.weights)
 
 
 def keeping(claim: Claim, endpoints: Iterable[Endpoint]) -> tuple[Endpoint, ...]:
@@ -140,7 +155,8 @@ def _matching(claim: Claim, endpoints: Iterable[Endpoint]) -> tuple[Endpoint, ..
 def frontend_of(claim: Claim, endpoints: tuple[Endpoint, ...], node: str) -> Frontend:
     """Return what `node` programs for one claim."""
     local = [end for end in _matching(claim, endpoints) if end.node == node]
-    chosen = {endpoint.address for endpoint in endpoints_of.usable_on(local, node)}
+    taking = (end for end in local if weight(claim, end))
+    chosen = {endpoint.address for endpoint in endpoints_of.usable_on(taking, node)}
     policy = claim.service.policy
     return Frontend(
         key=claim.service.key,
@@ -151,6 +167,7 @@ def frontend_of(claim: Claim, endpoints: tuple[Endpoint, ...], node: str) -> Fro
         source_ranges=merged(policy.source_ranges, claim.vip.address.version),
         open_to_all=not policy.source_ranges,
         affinity=policy.by_client,
+        algorithm=policy.algorithm,
     )
 
 
@@ -172,8 +189,13 @@ def without(given: Frontend, failing: Set[Member]) -> Frontend:
 
 
 def _members(claim: Claim, endpoints: Iterable[Endpoint]) -> tuple[Member, ...]:
-    ports = ((endpoint.address, endpoint.port_for(claim.listener)) for endpoint in endpoints)
-    return tuple(sorted(Member(address, port) for address, port in ports if port is not None))
+    found = ((end, end.port_for(claim.listener)) for end in endpoints)
+    members = (
+        Member(end.address, port, weight(claim, end) or USUAL_WEIGHT)
+        for end, port in found
+        if port is not None
+    )
+    return tuple(sorted(members))
 
 
 @functools.lru_cache(maxsize=1024)

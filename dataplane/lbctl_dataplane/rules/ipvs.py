@@ -16,6 +16,8 @@ from lbctl_dataplane.rules.frontend import Frontend, Member, Place
 
 SCHEDULER = "mh"
 """Maglev: the table is a function of the members, so nodes with the same members choose alike."""
+SCHEDULERS = {"round-robin": "wrr", "least-connections": "wlc"}
+"""Other ones by algorithm; both heed weights."""
 PERSISTENT, HASHED = 0x1, 0x2
 """Flags of linux/ip_vs.h: keep a client's choice; set by the kernel itself."""
 FALL_BACK, BY_PORT = 0x8, 0x10
@@ -25,7 +27,7 @@ Its table keeps a drained member's slots (`last_weight` in ip_vs_mh.c), so that 
 move: without the first flag, clients that fall on them are refused (measured).
 """
 CHOICE = constants.IPVS_COOKIE | FALL_BACK
-"""Flags of every virtual server of ours."""
+"""Flags of every virtual server of ours that chooses by Maglev."""
 PROTOCOLS = {"TCP": 6, "UDP": 17, "SCTP": 132}
 DRAINED = 0
 """Weight of a member that keeps its connections and gets no new ones."""
@@ -89,6 +91,9 @@ def virtual_server(frontend: Frontend) -> VirtualServer:
     node; persistence keeps it while the members change.
     """
     if not frontend.affinity:
+        other = SCHEDULERS.get(frontend.algorithm)
+        if other is not None:
+            return VirtualServer(constants.IPVS_COOKIE, scheduler=other)
         return VirtualServer(CHOICE | BY_PORT)
     seconds = frontend.affinity_timeout_s
     return VirtualServer(CHOICE | (PERSISTENT if seconds else 0), seconds)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from lbctl.model.virtual_service import Address
 from lbctl.translate.endpoints import Endpoint
 from lbctl.translate.failing import FailingMember
-from lbctl_dataplane.rules.frontend import Claim, Place, preferences, usable_at
+from lbctl_dataplane.rules.frontend import Claim, Place, preferences, usable_at, weight
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ def shares(
     nodes: Mapping[str, ServingNode],
     before: frozenset[str],
 ) -> dict[str, int]:
-    """Return who gets new connections of a claim, by how many members; `before` had a share.
+    """Return who gets new connections of a claim, by its members' weights; `before` had a share.
 
     Where no node can take those for the best members yet, the next best get them meanwhile: a
     node that is drained or excluded goes on until another one is ready.
@@ -87,7 +87,9 @@ def _shares(
     nodes: Mapping[str, ServingNode],
     before: frozenset[str],
 ) -> dict[str, int]:
-    members = Counter(endpoint.node for endpoint in group)
+    members: Counter[str] = Counter()
+    for endpoint in group:
+        members[endpoint.node] += weight(claim, endpoint)
     version = claim.vip.address.version
     return {
         name: count

@@ -2,10 +2,11 @@
 
 Source: Eisenbud et al., "Maglev: A Fast and Reliable Software Network Load Balancer" (NSDI 2016),
 §3.4. Members take turns and each takes the next free slot of its own permutation, so that a member
-which comes or goes moves few slots between the others.
+which comes or goes moves few slots between the others. Lighter members sit out some rounds.
 """
 
 import hashlib
+import itertools
 import math
 from collections.abc import Iterator, Sequence
 
@@ -21,7 +22,8 @@ def size_for(members: Sequence[Member]) -> int:
 
     The last size is for all that need more: spreads get coarser then.
     """
-    turns = sum(_turns(members))
+    unit = math.gcd(*(member.weight for member in members))
+    turns = sum(member.weight // unit for member in members)
     return next((size for size in SIZES if size >= SLOTS_PER_MEMBER * turns), SIZES[-1])
 
 
@@ -34,21 +36,33 @@ def table(members: tuple[Member, ...]) -> tuple[Member, ...]:
     size = size_for(members)
     slots: list[Member | None] = [None] * size
     free = [_free(slots, member, size) for member in members]
-    turns = _turns(members)
-    filled = 0
-    while True:
+    for turn in itertools.islice(_turns(members), size):
+        slots[next(free[turn])] = members[turn]
+    return tuple(slot for slot in slots if slot is not None)
+
+
+def in_turn(members: tuple[Member, ...]) -> tuple[Member, ...]:
+    """Return as many members as a table has slots, in the order in which they take turns.
+
+    >>> import ipaddress
+    >>> pods = [Member(ipaddress.ip_address(f"10.0.0.{n}"), 80, weight=n) for n in (1, 2)]
+    >>> [member.weight for member in in_turn(tuple(pods))][:7]
+    [1, 2, 2, 1, 2, 2, 1]
+    """
+    members = tuple(sorted(members))
+    return tuple(members[turn] for turn in itertools.islice(_turns(members), size_for(members)))
+
+
+def _turns(members: Sequence[Member]) -> Iterator[int]:
+    """Yield whose turn it is for ever, as positions: the heaviest members' in each round.
+
+    All have one in the first round, so that nobody goes without in a table that is too small.
+    """
+    heaviest = max(member.weight for member in members)
+    for turn in itertools.count():
         for place, member in enumerate(members):
-            for _ in range(turns[place]):
-                slots[next(free[place])] = member
-                filled += 1
-                if filled == size:
-                    return tuple(slot for slot in slots if slot is not None)
-
-
-def _turns(members: Sequence[Member]) -> tuple[int, ...]:
-    """Return how many slots each member takes in one round."""
-    smallest = math.gcd(*(member.weight for member in members))
-    return tuple(member.weight // smallest for member in members)
+            if turn * member.weight % heaviest < member.weight:
+                yield place
 
 
 def _free(slots: Sequence[Member | None], member: Member, size: int) -> Iterator[int]:

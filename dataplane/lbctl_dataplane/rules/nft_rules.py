@@ -29,9 +29,11 @@ def elements(frontend: Frontend, here: Collection[Address]) -> Elements:
     found: dict[Element, Ends] = {Element(f"vips{version}", str(place.vip)): ()}
     members = tuple(member for member in frontend.members if member.address in here)
     if members:
-        found[Element(f"ends{version}", key)] = ends(members)
+        found[Element(f"ends{version}", key)] = ends(members, in_turn=_in_turn(frontend))
     if frontend.affinity:
         found[Element(f"sticky{version}", key)] = ()
+    elif _in_turn(frontend):
+        found[Element(f"inturn{version}", key)] = ()
     if not frontend.open_to_all:
         found[Element(f"limited{version}", key)] = ()
         for source in _sources(frontend):
@@ -40,12 +42,17 @@ def elements(frontend: Frontend, here: Collection[Address]) -> Elements:
 
 
 @functools.lru_cache(maxsize=1024)
-def ends(members: tuple[Member, ...]) -> Ends:
+def ends(members: tuple[Member, ...], *, in_turn: bool) -> Ends:
     """Return where the slots of a place lead to; places with equal members share the table."""
     texts = {member: f"{member.address} . {member.port}" for member in members}
     if len(members) == 1:
         return tuple(texts.values())
-    return tuple(texts[member] for member in maglev.table(members))
+    slots = maglev.in_turn(members) if in_turn else maglev.table(members)
+    return tuple(texts[member] for member in slots)
+
+
+def _in_turn(frontend: Frontend) -> bool:
+    return frontend.algorithm == "round-robin" and not frontend.affinity
 
 
 def _sources(frontend: Frontend) -> Iterator[str]:

@@ -65,6 +65,7 @@ def _homes() -> Iterator[tuple[str, str]]:
         sources = f"type {place} . {address}; flags interval"
         yield f"sources{version}", f"set {{}} {{{{ {sources}; }}}}"
         yield f"sticky{version}", f"set {{}} {{{{ type {place}; }}}}"
+        yield f"inturn{version}", f"set {{}} {{{{ type {place}; }}}}"
         yield f"single{version}", f"map {{}} {{{{ type {place} : {address} . inet_service; }}}}"
         # `typeof jhash` makes nft 1.0.6 crash when it lists the map; `numgen` is a number as well.
         slot = f"{ip} daddr . meta l4proto . th dport . numgen inc mod 2 : {ip} daddr . th dport"
@@ -83,7 +84,9 @@ def _chains() -> Iterator[tuple[str, str, tuple[str, ...]]]:
         ),
     )
     for version in VERSIONS:
-        yield f"sticky{version}", "", (*_by_slot(version, ""), "goto refuse")
+        client = f"{_ip(version)} saddr"
+        yield f"sticky{version}", "", (*_by_slot(version, _hash(client)), "goto refuse")
+        yield f"inturn{version}", "", (*_by_slot(version, "numgen inc mod {}"), "goto refuse")
         yield f"vip{version}", "", tuple(_vip(version))
     entry = f"type nat hook prerouting priority {constants.NODE_HOOK}"
     yield "entry", entry, tuple(_to_vips("goto vip{}"))
@@ -106,14 +109,20 @@ def _vip(version: int) -> Iterator[str]:
     yield f"{place} @limited{version} {place} . {ip} saddr != @sources{version} drop"
     yield f"{_dnat(version)} {place} map @single{version}"
     yield f"{place} @sticky{version} goto sticky{version}"
-    yield from _by_slot(version, " . th sport")
+    yield f"{place} @inturn{version} goto inturn{version}"
+    yield from _by_slot(version, _hash(f"{ip} saddr . th sport"))
     yield "goto refuse"
 
 
-def _by_slot(version: int, port: str) -> Iterator[str]:
+def _by_slot(version: int, slot: str) -> Iterator[str]:
+    """Yield a rule for each size of table; `slot` says which one, of so many."""
     for size in maglev.SIZES:
-        slot = f"jhash {_ip(version)} saddr{port} mod {size} seed {_SEED:#x}"
-        yield f"{_dnat(version)} {_place(version)} . {slot} map @slots{version}x{size}"
+        place = f"{_place(version)} . {slot.format(size)}"
+        yield f"{_dnat(version)} {place} map @slots{version}x{size}"
+
+
+def _hash(client: str) -> str:
+    return f"jhash {client} mod {{}} seed {_SEED:#x}"
 
 
 def _place(version: int) -> str:

@@ -40,6 +40,22 @@ def test_more_members_than_the_largest_table_was_made_for_all_have_slots() -> No
     assert set(maglev.table(many)) == set(many)
 
 
+def test_no_weight_leaves_another_member_without_slots() -> None:
+    heavy = tuple(Member(build.ip("10.0.0.1") + turn, 8080, 100) for turn in range(60))
+    light = Member(build.ip("10.0.1.1"), 8080, 99)
+    shares = Counter(maglev.table((*heavy, light)))
+    assert shares.keys() == {*heavy, light}
+    assert max(shares.values()) - min(shares.values()) <= 2
+
+
+def test_turns_are_shares_and_come_evenly() -> None:
+    one, three = (Member(build.ip(f"10.0.0.{n}"), 80, n) for n in (1, 3))
+    turns = maglev.in_turn((three, one))
+    assert len(turns) == maglev.size_for((one, three))
+    assert turns[:8] == (one, three, three, three, one, three, three, three)
+    assert maglev.in_turn(pods(2))[:4] == (*pods(2), *pods(2))
+
+
 def test_on_average_a_tenth_of_the_other_slots_moves_when_a_member_goes() -> None:
     moved = []
     for count in (4, 7, 8, 16, 30):

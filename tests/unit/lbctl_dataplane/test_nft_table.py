@@ -68,7 +68,7 @@ def test_equal_members_share_their_table() -> None:
 
 def test_a_member_less_changes_its_slots_and_nothing_else() -> None:
     three, two = (
-        {Element("ends4", KEY): nft_rules.ends(build.members(*addresses))}
+        {Element("ends4", KEY): nft_rules.ends(build.members(*addresses), in_turn=False)}
         for addresses in ((ONE, "10.0.0.2", "10.0.0.3", "10.0.0.4"), (ONE, "10.0.0.2", "10.0.0.3"))
     )
     (text,) = nft_table.transactions(two, three)

@@ -5,7 +5,7 @@ import ipaddress
 
 import pytest
 
-from lbctl.model.policy import Limits
+from lbctl.model.policy import Limits, MemberWeight
 from lbctl.model.virtual_service import (
     Listener,
     Phase,
@@ -80,9 +80,35 @@ def test_rules_go_by_the_decision_and_what_is_usual_is_left_out() -> None:
         algorithm="least-connections",
         limits=Limits(connections=9, connections_per_client=2),
         drain_timeout_s=0,
+        weights=(MemberWeight(0, node="node-1"), MemberWeight(9, addresses="10.0.0.0/8")),
     )
     spec = render_virtual_service(full)
     assert spec["policy"]["limits"] == {"connections": 9, "connectionsPerClient": 2}
     assert parse_virtual_service({"spec": spec}) == full
     plain = render_virtual_service(decision())["policy"]
-    assert plain.keys().isdisjoint({"enabled", "limits", "drainTimeoutSeconds"})
+    assert plain.keys().isdisjoint({"enabled", "limits", "drainTimeoutSeconds", "memberWeights"})
+
+
+def test_members_have_the_weights_that_fit_them_and_legs_their_sums() -> None:
+    others = tuple(
+        dataclasses.replace(POD, address=ipaddress.ip_address(f"10.244.{n}.9"), node=f"node-{n}")
+        for n in (1, 2)
+    )
+    service = decision(weights=(MemberWeight(5, addresses="10.244.1.1/32"),))
+    ends = (POD, *others)
+    (here,) = LocalFrontends("node-1").of([service], {service.key: ends})
+    assert [member.weight for member in here.members] == [5, 1]
+    (claim,) = frontend.claims([service])
+    leg = LegAddress(ipaddress.ip_address("172.31.241.6"), "")
+    nodes = {f"node-{n}": ServingNode(f"node-{n}", (leg,), 10**9, 10**9) for n in (1, 2)}
+    assert legs.shares(claim, Knowledge(ends), nodes, frozenset()) == {"node-1": 6, "node-2": 1}
+
+
+def test_a_member_of_weight_zero_keeps_its_flows_and_gets_nobody_new() -> None:
+    service = decision(weights=(MemberWeight(0, node="node-1"),))
+    (here,) = LocalFrontends("node-1").of([service], {service.key: (POD,)})
+    assert here.members == ()
+    assert [member.address for member in here.lingering] == [POD.address]
+    (claim,) = frontend.claims([service])
+    assert frontend.usable_at(claim, (POD,)) == ()
+    assert frontend.keeping(claim, (POD,)) == (POD,)

@@ -6,7 +6,15 @@ import pytest
 
 import policy_builders as built
 from lbctl.model.monitors import Kind, Monitor
-from lbctl.model.policy import Aspect, Demand, Limits, Persistence, TrafficRules, aspects
+from lbctl.model.policy import (
+    Aspect,
+    Demand,
+    Limits,
+    MemberWeight,
+    Persistence,
+    TrafficRules,
+    aspects,
+)
 from lbctl.model.reasons import Reason, Refused
 from lbctl.translate.policies import read_rules, translate_policy
 
@@ -45,6 +53,15 @@ def fault(obj: dict[str, Any]) -> Refused:
         ),
         ({"drainTimeoutSeconds": 0}, TrafficRules(drain_timeout_s=0)),
         (
+            {
+                "memberWeights": [
+                    {"weight": 0, "node": "n"},
+                    {"weight": 3, "addresses": "FD00::/16"},
+                ]
+            },
+            TrafficRules(weights=(MemberWeight(0, "n"), MemberWeight(3, "", "fd00::/16"))),
+        ),
+        (
             {"monitor": {"type": "http", "path": "/ok", "fall": 5, "codes": ["200"]}},
             TrafficRules(monitor=Monitor(Kind.HTTP, fall=5, path="/ok", codes=((200, 200),))),
         ),
@@ -63,6 +80,16 @@ def test_each_field_is_one_rule(spec: dict[str, Any], asked: TrafficRules) -> No
         (built.spec_of(limits={"connections": -1}), "spec.limits.connections"),
         (built.spec_of(drainTimeoutSeconds=86_401), "spec.drainTimeoutSeconds"),
         (built.spec_of(persistence={"type": "Cookie"}), "spec.persistence.type"),
+        (built.spec_of(memberWeights=[{"weight": 1}]), "spec.memberWeights: an entry has neither"),
+        (built.spec_of(memberWeights=[{"node": "n"}]), "spec.memberWeights.0.weight"),
+        (
+            built.spec_of(memberWeights=[{"weight": 101, "node": "n"}]),
+            "spec.memberWeights.0.weight",
+        ),
+        (
+            built.spec_of(memberWeights=[{"weight": 1, "addresses": "10.0.0.1/8"}]),
+            "spec.memberWeights: 10.0.0.1/8",
+        ),
         (built.spec_of(trafic="off"), "spec.trafic"),
         (built.spec_of(monitor={}), "spec.monitor.type"),
         (built.spec_of(monitor={"type": "ping"}), "spec.monitor.type"),
@@ -157,6 +184,7 @@ def test_everything_that_may_be_asked_has_a_name() -> None:
         limits=Limits(1, 1, 1),
         drain_timeout_s=1,
         monitor=Monitor(Kind.TCP),
+        weights=(MemberWeight(2, "node-1"),),
     )
     algorithms = ("maglev", "round-robin", "least-connections", "source-hash")
     named = {aspect for name in algorithms for aspect in aspects(TrafficRules(algorithm=name))}
