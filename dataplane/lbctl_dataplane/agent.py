@@ -20,6 +20,7 @@ from lbctl.settings import Settings
 from lbctl.translate.failing import FailingMember, parse_failing, render_failing
 from lbctl_dataplane import decisions, metrics, state_file
 from lbctl_dataplane.roles import Role
+from lbctl_dataplane.rules.draining import Drain, parse_drains, render_drain
 from lbctl_dataplane.serving_node import Identity, Report, Reporter, capped
 
 log = logging.getLogger(__name__)
@@ -36,6 +37,8 @@ MESSAGE_CHARS = 500
 """What of a fault's text goes into the status."""
 FAILING = "failing"
 """What the state on disk calls members that fail their health monitor, beside objects."""
+DRAINING = "draining"
+"""The same for members that drain."""
 SAVE_SHARE = 0.05
 """Part of the time that may go into writing the state."""
 
@@ -97,6 +100,7 @@ class Agent:
         """Something was programmed, so what we know is worth keeping."""
         self._failures = 0
         self._failing: tuple[FailingMember, ...] = ()
+        self._drains: tuple[Drain, ...] = ()
         self._restore()
         own = options.node if role.name == "node" else ""
         self._later = asyncio.Event()
@@ -165,7 +169,8 @@ class Agent:
         for resource, store in self._stores.items():
             store.replace(objects.get(resource.plural, ()), 0)
             store.synced.clear()  # known, but not from the server yet
-        self._role.restore(parse_failing({FAILING: objects.get(FAILING, ())}))
+        self._drains = parse_drains(objects.get(DRAINING, ()))
+        self._role.restore(parse_failing({FAILING: objects.get(FAILING, ())}), self._drains)
         self._restored = True
         log.info("state of this boot restored: %d decisions", len(self._decision_store()))
 
@@ -227,8 +232,8 @@ class Agent:
         self._failures = 0
         self._passed = True
         self._complain(done.complaint)
-        if done.failing != self._failing:
-            self._failing, self._unsaved = done.failing, True
+        if (done.failing, done.drains) != (self._failing, self._drains):
+            self._failing, self._drains, self._unsaved = done.failing, done.drains, True
         message = done.complaint[:MESSAGE_CHARS]
         full = Report(view.decisions, view.slices, done.exceptions, False, message, done.failing)
         report = capped(full, view.spec_versions)
@@ -279,6 +284,7 @@ class Agent:
         }
         objects[resources.L4_VIRTUAL_SERVICES.plural] += self._book.held_objects()
         objects[FAILING] = [render_failing(member) for member in self._failing]
+        objects[DRAINING] = [render_drain(drain) for drain in self._drains]
         state_file.save(self._options.state_path, objects)
 
     async def _check_holds(self) -> None:

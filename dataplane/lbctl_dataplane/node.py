@@ -11,10 +11,12 @@ from lbctl_dataplane.backends import choice
 from lbctl_dataplane.backends.choice import Choice
 from lbctl_dataplane.backends.port import Leg, NodeBackend
 from lbctl_dataplane.decisions import View
+from lbctl_dataplane.drains import Drains
 from lbctl_dataplane.monitors.port import Monitors, NoMonitors
 from lbctl_dataplane.own_legs import OwnLegs
 from lbctl_dataplane.roles import Programmed
 from lbctl_dataplane.rules import local
+from lbctl_dataplane.rules.draining import Drain
 from lbctl_dataplane.serving_node import Exemption
 
 NO_POD_PORT = "NoPodPort"
@@ -44,6 +46,7 @@ class NodeRole:
         self._frontends = local.LocalFrontends(node)
         self._programs = backend
         self._monitors: Monitors = monitors or NoMonitors()
+        self._drains = Drains()
 
     @property
     def stores(self) -> Mapping[Resource, Store]:
@@ -57,14 +60,16 @@ class NodeRole:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._programs.follow(changed))
             tasks.create_task(self._monitors.follow(changed))
+            tasks.create_task(self._drains.follow(changed))
 
-    def restore(self, failing: tuple[FailingMember, ...]) -> None:
-        """Let members that failed fail until they are proved to work."""
+    def restore(self, failing: tuple[FailingMember, ...], drains: tuple[Drain, ...]) -> None:
+        """Let members that failed fail until they are proved to work, and drains go on."""
         self._monitors.restore(failing)
+        self._drains.restore(drains)
 
     async def program(self, view: View) -> Programmed:
         """Program what this node answers for."""
-        wanted = self._frontends.of(view.services, view.endpoints)
+        wanted = self._drains.of(self._frontends.of(view.services, view.endpoints))
         verdict = self._monitors.judge(view.services, wanted)
         outcome = await self._programs.program(verdict.frontends)
         exceptions = tuple(
@@ -72,7 +77,9 @@ class NodeRole:
             for key, missing in sorted(outcome.missing.items())
         )
         complaint = self._own.complaint() if self._own is not None else ""
-        return Programmed(outcome.changed, exceptions, complaint, verdict.failing)
+        return Programmed(
+            outcome.changed, exceptions, complaint, verdict.failing, self._drains.drains
+        )
 
     def apply(self, settings: Settings) -> None:
         """Take the networks that legs lie in."""

@@ -11,6 +11,7 @@ from lbctl.translate.failing import FailingMember
 from lbctl_dataplane.backends.choice import Choice
 from lbctl_dataplane.backends.port import Leg
 from lbctl_dataplane.decisions import View
+from lbctl_dataplane.rules.draining import Drain
 from lbctl_dataplane.serving_node import Exemption
 
 
@@ -25,6 +26,8 @@ class Programmed:
     """What is wrong with this machine although everything is programmed; with the cure."""
     failing: tuple[FailingMember, ...] = ()
     """Members that fail their health monitor; sorted."""
+    drains: tuple[Drain, ...] = ()
+    """Members that drain; sorted."""
 
 
 class Role(Protocol):
@@ -43,8 +46,8 @@ class Role(Protocol):
         """Call `changed` whenever something else than decisions and endpoints asks for a pass."""
         ...
 
-    def restore(self, failing: tuple[FailingMember, ...]) -> None:
-        """Take which members failed when this agent ran before, on the same boot."""
+    def restore(self, failing: tuple[FailingMember, ...], drains: tuple[Drain, ...]) -> None:
+        """Take which members failed or drained when this agent ran before, on the same boot."""
         ...
 
     async def program(self, view: View) -> Programmed:

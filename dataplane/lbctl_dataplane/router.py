@@ -18,6 +18,7 @@ from lbctl_dataplane.decisions import View
 from lbctl_dataplane.roles import Programmed
 from lbctl_dataplane.router_table import RouterTable
 from lbctl_dataplane.rules import frontend
+from lbctl_dataplane.rules.draining import Drain
 from lbctl_dataplane.serving_node import Exemption
 from lbctl_dataplane.working import Working
 
@@ -77,7 +78,7 @@ class RouterRole:
     def apply(self, settings: Settings) -> None:
         """Take nothing: what a router does stands in the Fabric."""
 
-    def restore(self, failing: tuple[FailingMember, ...]) -> None:
+    def restore(self, failing: tuple[FailingMember, ...], drains: tuple[Drain, ...]) -> None:
         """Take nothing: a router asks no members."""
 
     def legs(self) -> tuple[Leg, ...]:

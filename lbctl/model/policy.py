@@ -204,9 +204,10 @@ EVERYWHERE = frozenset(
         Aspect.SOURCE_RANGES,
         Aspect.MONITOR,
         Aspect.MEMBER_WEIGHTS,
+        Aspect.DRAIN_TIMEOUT,
     }
 )
-"""What each backend that moves packets can do; the agent itself asks members whether they work."""
+"""What each backend that moves packets can do; the agent itself asks members and ends drains."""
 CAPABILITIES: dict[str, frozenset[Aspect]] = {
     "ovs": EVERYWHERE | {Aspect.SOURCE_HASH},
     "nft": EVERYWHERE | {Aspect.SOURCE_HASH, Aspect.ROUND_ROBIN},

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import pytest
 
@@ -25,6 +26,7 @@ from dataplane_worlds import (
 )
 from ipvs_world import IpvsWorld
 from lbctl.model.policy import CAPABILITIES, EVERYWHERE, Aspect
+from lbctl_dataplane.rules.draining import Draining
 from lbctl_dataplane.rules.frontend import Frontend
 
 
@@ -198,3 +200,24 @@ def test_datagrams_from_one_port_leave_a_member_that_vanished(world: World, vip:
         world.program(serve(world, at, (staying,)))
         # IPVS lets one datagram go with the connection that it ends.
         assert [made[0].name() for _ in range(3)][-2:] == [f"pod{staying}"] * 2
+
+
+@both
+@all_protocols
+def test_connections_of_a_member_end_when_its_drain_time_is_over(
+    world: World, vip: str, protocol: str
+) -> None:
+    at, draining = build.place(vip, protocol), Draining()
+    world.program(serve(world, at, (1, 2)))
+    with talks(world, at, 12) as made:
+        before = names(made)
+        assert {*before} == {"pod1", "pod2"}
+        going = serve(world, at, (1,), lingering=(2,))
+        going = replace(going, draining=going.lingering, drain_timeout_s=30)
+        world.program(*draining.of((going,), 100.0))
+        assert names(made) == before
+        world.program(*draining.of((going,), 130.0))
+        after = [talk.name() for talk in made for _ in range(3)][2::3]
+    # Who sends datagrams from one port goes on elsewhere; a connection is over.
+    left = "pod1" if protocol == "UDP" else ""
+    assert after == [name if name == "pod1" else left for name in before]

@@ -60,6 +60,12 @@ GOOD: list[dict[str, Any]] = [
     built.spec_of(sourceRanges=["192.0.2.0/24", "2001:db8::/32", "0.0.0.0/0"]),
     built.spec_of(limits={"connections": 1, "connectionsPerSecond": 2, "connectionsPerClient": 3}),
     built.spec_of(drainTimeoutSeconds=0),
+    built.spec_of(
+        memberWeights=[
+            {"weight": 0, "node": "node-1"},
+            {"weight": 100, "addresses": "2001:db8::/32"},
+        ]
+    ),
     built.spec_of(monitor={"type": "https", "port": 8443, "codes": ["200-299"], "verify": True}),
 ]
 
@@ -92,6 +98,9 @@ BAD: list[tuple[dict[str, Any], str]] = [
     (built.spec_of(limits={}), "at least 1 properties"),
     (built.spec_of(limits={"connections": 0}), "connections"),
     (built.spec_of(drainTimeoutSeconds=-1), "drainTimeoutSeconds"),
+    (built.spec_of(memberWeights=[{"weight": 1}]), "node or addresses says which members"),
+    (built.spec_of(memberWeights=[{"weight": 101, "node": "n"}]), "weight"),
+    (built.spec_of(memberWeights=[{"weight": 1, "addresses": "10.0.0.1/8"}]), "bits set beyond"),
     (built.spec_of(drainTimeoutSeconds=86_401), "drainTimeoutSeconds"),
     (built.spec_of(enabled="no"), "enabled"),
     (built.spec_of(monitor={"port": 81}), "type"),

@@ -59,6 +59,10 @@ class Frontend:
     """For how long without a connection; 0: a function of the address alone."""
     algorithm: str = ALGORITHMS[0]
     """Where affinity leaves a choice; a backend without it does as it does by default."""
+    draining: tuple[Member, ...] = ()
+    """Those of the lingering that terminate, where there is an end to that; sorted."""
+    drain_timeout_s: int | None = None
+    """How long they drain; None: as long as they like."""
 
     @property
     def all_members(self) -> tuple[Member, ...]:
@@ -158,11 +162,15 @@ def frontend_of(claim: Claim, endpoints: tuple[Endpoint, ...], node: str) -> Fro
     taking = (end for end in local if weight(claim, end))
     chosen = {endpoint.address for endpoint in endpoints_of.usable_on(taking, node)}
     policy = claim.service.policy
+    lingering = [end for end in local if end.address not in chosen]
+    drains = policy.drain_timeout_s is not None
     return Frontend(
         key=claim.service.key,
         place=claim.place,
         members=_members(claim, (e for e in local if e.address in chosen)),
-        lingering=_members(claim, (e for e in local if e.address not in chosen)),
+        lingering=_members(claim, lingering),
+        draining=_members(claim, (end for end in lingering if drains and end.terminating)),
+        drain_timeout_s=policy.drain_timeout_s,
         affinity_timeout_s=policy.session_affinity_timeout_s,
         source_ranges=merged(policy.source_ranges, claim.vip.address.version),
         open_to_all=not policy.source_ranges,

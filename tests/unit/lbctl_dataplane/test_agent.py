@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import dataclasses
+import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from fakes import api_server
 from lbctl.kube import resources
 from lbctl.kube.client import Client
 from lbctl.model import errors
-from lbctl.model.virtual_service import Phase, render_virtual_service
+from lbctl.model.virtual_service import Phase, Policy, render_virtual_service
 from lbctl.settings import AgentSettings, Settings
 from lbctl.translate.failing import FailingMember, parse_failing
 from lbctl_dataplane.agent import Agent, Options, Pace
@@ -288,6 +289,32 @@ def test_who_failed_before_a_restart_fails_after_it(tmp_path: Path) -> None:
 
     async def _fails(stage: Stage, member: FailingMember) -> bool:
         return parse_failing(await stage.status()) == (member,)
+
+    play(tmp_path, scene)
+
+
+def test_a_drain_goes_on_after_a_restart(tmp_path: Path) -> None:
+    def kept() -> list[Any]:
+        return list(
+            json.loads((tmp_path / f"agent-{NODE}.json").read_text())["objects"]["draining"]
+        )
+
+    async def scene(stage: Stage) -> None:
+        async with stage.agent():
+            await serving(stage)
+            leaving = {"ready": False, "serving": True, "terminating": True}
+            body = build.slice_object("kuard-2", 0, ("10.0.0.2", NODE), conditions=leaving)
+            body["metadata"].pop("resourceVersion")
+            await stage.api.create(resources.ENDPOINT_SLICES, body, "default")
+            stage.kuard = dataclasses.replace(stage.kuard, policy=Policy(drain_timeout_s=3600))
+            await stage.decide()
+            await until(stage.acknowledged)
+        before = kept()
+        assert [entry["address"] for entry in before] == ["10.0.0.2"]
+        await stage.decide()
+        async with stage.agent():
+            await until(stage.acknowledged)
+        assert kept() == before
 
     play(tmp_path, scene)
 

@@ -215,13 +215,14 @@ def test_without_traffic_there_are_no_members_and_no_name_is_answered() -> None:
 
 def test_the_condition_names_what_backends_do_not_do() -> None:
     view = born(
-        policies=(built.declared(drainTimeoutSeconds=9),), agents=(builders.agent(backend="ovs"),)
+        policies=(built.declared(algorithm="least-connections"),),
+        agents=(builders.agent(backend="ovs"),),
     )
     (condition, _) = readiness.dataplane_conditions(
         view, _service(view), readiness.Readiness(Reason.PROGRAMMED, Reason.PROGRAMMED)
     )
     assert condition.true
-    assert condition.message.endswith("; backend ovs does not do drainTimeoutSeconds")
+    assert condition.message.endswith("; backend ovs does not do algorithm: least-connections")
 
 
 def test_a_refused_annotation_is_told_like_a_policy() -> None:

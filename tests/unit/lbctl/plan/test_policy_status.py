@@ -107,7 +107,6 @@ def test_one_that_never_was_right_says_that_its_services_are_not_announced() -> 
             {"limits": {"connections": 1, "connectionsPerSecond": 1, "connectionsPerClient": 1}},
             "limits.connections, limits.connectionsPerSecond, limits.connectionsPerClient",
         ),
-        ({"drainTimeoutSeconds": 5}, "drainTimeoutSeconds"),
         (
             {"persistence": {"type": "ClientIP", "timeoutSeconds": 5}},
             "persistence.timeoutSeconds",
@@ -130,6 +129,8 @@ def test_what_open_vswitch_does_not_do_is_said(spec: dict[str, Any], lacks: str)
         {"persistence": {"type": "ClientIP"}},
         {"sourceRanges": ["192.0.2.0/24"]},
         {"monitor": {"type": "half-open"}},
+        {"drainTimeoutSeconds": 5},
+        {"memberWeights": [{"weight": 0, "node": "node-1"}]},
     ],
 )
 def test_what_open_vswitch_does_is_said(spec: dict[str, Any]) -> None:
