@@ -2,9 +2,13 @@
 
 import re
 
-CHAIN = re.compile(r"add chain inet lbctl-node (\S+)(?: \{ (.*); \})?")
+from lbctl_dataplane.rules.nft_found import Found, slots_of
+from lbctl_dataplane.rules.nft_table import Element, Ends
+
+COMMENT = re.compile(r' comment "([^"]*)"')
+CHAIN = re.compile(r"add chain inet lbctl-node (\S+)(?: \{ .*; \})?")
 RULE = re.compile(r"add rule inet lbctl-node (\S+) (.*)")
-HOME = re.compile(r"add (set|map) inet lbctl-node (\S+) \{ (.*); \}")
+HOME = re.compile(r"add (?:set|map) inet lbctl-node (\S+) \{ .*; \}")
 ELEMENTS = re.compile(r"(add|delete) element inet lbctl-node (\S+) \{ (.*) \}")
 
 
@@ -13,7 +17,6 @@ class Kernel:
 
     def __init__(self) -> None:
         self.homes: dict[str, dict[str, str]] = {}
-        self._kinds: dict[str, str] = {}
         self._chains: dict[str, list[str]] = {}
 
     def apply(self, text: str) -> "Kernel":
@@ -27,9 +30,9 @@ class Kernel:
         elif found := ELEMENTS.fullmatch(line):
             self._change(*found.groups())
         elif found := HOME.fullmatch(line):
-            self._kinds[found[2]], self.homes[found[2]] = found[1], {}
+            self.homes[found[1]] = {}
         elif found := CHAIN.fullmatch(line):
-            self._chains[found[1]] = [f"{found[2]}; policy accept;"] if found[2] else []
+            self._chains[found[1]] = []
         elif found := RULE.fullmatch(line):
             self._chains[found[1]].append(found[2])
         elif line != "add table inet lbctl-node":
@@ -46,15 +49,20 @@ class Kernel:
             else:
                 del self.homes[home][key]
 
-    def listing(self) -> str:
-        """Return what `nft list table` prints."""
-        lines = ["table inet lbctl-node {"]
-        for name, elements in self.homes.items():
-            texts = (f"{key} : {end}" if end else key for key, end in elements.items())
-            listed = ",\n\t\t\t     ".join(texts)
-            lines += [f"\t{self._kinds[name]} {name} {{", "\t\ttype whatever"]
-            lines += [f"\t\telements = {{ {listed} }}"] * bool(elements)
-            lines += ["\t}", ""]
-        for name, rules in self._chains.items():
-            lines += [f"\tchain {name} {{", *(f"\t\t{rule}" for rule in rules), "\t}", ""]
-        return "\n".join([*lines[:-1], "}"]) + "\n"
+    def table(self) -> dict[Element, Ends] | None:
+        """Return what is read back of it."""
+        found = Found()
+        for chain, rules in self._chains.items():
+            found.chain(chain)
+            for rule in rules:
+                comment = COMMENT.search(rule)
+                found.rule(chain, comment[1] if comment else "")
+        for home, elements in self.homes.items():
+            found.home(home)
+            for key, end in elements.items():
+                if slots_of(home):
+                    place, _, slot = key.rpartition(" . ")
+                    found.slot(home, place, int(slot), end)
+                else:
+                    found.element(home, key, end)
+        return found.elements()

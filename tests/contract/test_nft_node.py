@@ -9,8 +9,10 @@ import pytest
 
 import dataplane_bed
 import dataplane_builders as build
+import event_loops
 from dataplane_bed import network_of
 from dataplane_worlds import PORT, TARGET, V4, V6, NftWorld, names, serve, talks
+from lbctl_dataplane.backends import audits
 from lbctl_dataplane.backends.port import NodeBackend
 from lbctl_dataplane.rules.frontend import Frontend
 from spaces import named, sh
@@ -47,7 +49,9 @@ def load(world: NftWorld, text: str) -> None:
     nft(world, "-f", str(path))
 
 
-def with_one_agent(world: NftWorld, body: Callable[[NodeBackend], Awaitable[None]]) -> None:
+def with_one_agent(
+    world: NftWorld, body: Callable[[NodeBackend], Awaitable[None]], *, hurried: bool = False
+) -> None:
     """Run `body` with a backend that lives on between its calls, on the node."""
 
     async def scenario() -> None:
@@ -60,7 +64,7 @@ def with_one_agent(world: NftWorld, body: Callable[[NodeBackend], Awaitable[None
             following.cancel()
 
     with network_of(world.bed.node):
-        asyncio.run(scenario())
+        event_loops.run(scenario(), event_loops.Brisk if hurried else asyncio.new_event_loop)
 
 
 @both
@@ -214,6 +218,55 @@ def test_damage_is_repaired_and_no_connection_notices(world: NftWorld, damage: s
         assert names(made) == before
     with talks(world, at, 5) as made:
         assert set(names(made)) <= {"pod1", "pod2"}
+
+
+@pytest.mark.parametrize("change_before", [False, True], ids=["at rest", "after a change"])
+def test_an_agent_that_runs_repairs_damage_in_its_next_audit(
+    world: NftWorld, *, change_before: bool
+) -> None:
+    at = build.place(V4)
+    damage = f"delete element {' '.join(OURS)} vips4 {{ {V4} }}"
+
+    async def scenario(backend: NodeBackend) -> None:
+        wanted = [serve(world, at, (1, 2))]
+        await backend.program(wanted)
+        await asyncio.sleep(2 * audits.EVERY_S)
+        assert (await backend.program(wanted)).changed == 0
+        if change_before:
+            wanted = [serve(world, at, (1, 2, 3))]
+            await backend.program(wanted)
+        whole = nft(world, "list", "table", *OURS)
+        load(world, damage)
+        await asyncio.sleep(2 * audits.EVERY_S)
+        assert (await backend.program(wanted)).changed == 1
+        assert nft(world, "list", "table", *OURS) == whole
+
+    with_one_agent(world, scenario, hurried=True)
+
+
+def test_damage_that_falls_between_two_changes_is_found(world: NftWorld) -> None:
+    async def scenario(backend: NodeBackend) -> None:
+        await backend.program([serve(world, build.place(V4), (1, 2))])
+        load(world, f"delete element {' '.join(OURS)} vips4 {{ {V4} }}")
+        wanted = [serve(world, build.place(V4), (1, 2, 3))]
+        await backend.program(wanted)
+        await asyncio.sleep(2 * audits.EVERY_S)
+        assert (await backend.program(wanted)).changed == 1
+
+    with_one_agent(world, scenario, hurried=True)
+
+
+def test_while_others_change_their_tables_ours_stays_known(world: NftWorld) -> None:
+    wanted = [serve(world, build.place(V4), (1, 2))]
+
+    async def scenario(backend: NodeBackend) -> None:
+        await backend.program(wanted)
+        for _ in range(3):
+            load(world, "add table inet other\ndelete table inet other\n")
+            await asyncio.sleep(2 * audits.EVERY_S)
+            assert (await backend.program(wanted)).changed == 0
+
+    with_one_agent(world, scenario, hurried=True)
 
 
 def test_tables_of_others_are_not_touched(world: NftWorld) -> None:

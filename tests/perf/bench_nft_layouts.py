@@ -7,12 +7,13 @@ of the rounds, and the most memory that nft took.
 """
 
 import argparse
+import contextlib
 import ipaddress
 import os
 import statistics
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from lbctl_dataplane.rules import maglev
@@ -218,23 +219,54 @@ def cost(space: int, *words: str, text: str = "") -> Cost:
     return Cost(used.ru_utime + used.ru_stime, used.ru_maxrss / 1024)
 
 
-def measure(layout: Layout, count: int) -> tuple[Cost, Cost, Cost]:
-    """Return the cost of a load, of one change and of a listing, in a fresh namespace."""
-    services = frontends(count)
-    change = layout.change(services, lesser(services[0]))
+READ_BACK = """
+import asyncio, resource, time
+from lbctl_dataplane.backends import nft_listing
+def used():
+    return time.process_time(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+before = used()
+assert asyncio.run(nft_listing.read())
+print(*(after - one for after, one in zip(used(), before)))
+"""
+"""What the agent does in an audit after somebody else's transaction."""
+
+
+def audits(count: int) -> tuple[Cost, Cost]:
+    """Return the cost of listing our table by nft, and of what the agent does in its place."""
+    with namespace() as space:
+        for text in ours(frontends(count)):
+            cost(space, "-f", "-", text=text)
+        enter = ("nsenter", f"--net=/proc/{space}/ns/net", sys.executable, "-c", READ_BACK)
+        said = subprocess.run(enter, check=True, capture_output=True, text=True).stdout
+        cpu_s, rss_kb = map(float, said.split())
+        listing = cost(space, "list", "table", "inet", "lbctl-node")
+        return listing, Cost(cpu_s, rss_kb / 1024)
+
+
+@contextlib.contextmanager
+def namespace() -> Iterator[int]:
+    """Have a network namespace; yield a process that is in it."""
     holder = subprocess.Popen(["unshare", "--net", "sh", "-c", "echo up; exec sleep 600"],
                               stdout=subprocess.PIPE)  # fmt: skip
     assert holder.stdout is not None
     holder.stdout.readline()
     try:
-        parts = [cost(holder.pid, "-f", "-", text=text) for text in layout.load(services)]
-        load = Cost(sum(part.cpu_s for part in parts), max(part.rss_mb for part in parts))
-        one = cost(holder.pid, "-f", "-", text=change)
-        return load, one, cost(holder.pid, "list", "ruleset")
+        yield holder.pid
     finally:
         holder.kill()
         holder.wait()
         holder.stdout.close()
+
+
+def measure(layout: Layout, count: int) -> tuple[Cost, Cost, Cost]:
+    """Return the cost of a load, of one change and of a listing, in a fresh namespace."""
+    services = frontends(count)
+    change = layout.change(services, lesser(services[0]))
+    with namespace() as space:
+        parts = [cost(space, "-f", "-", text=text) for text in layout.load(services)]
+        load = Cost(sum(part.cpu_s for part in parts), max(part.rss_mb for part in parts))
+        one = cost(space, "-f", "-", text=change)
+        return load, one, cost(space, "list", "ruleset")
 
 
 def main() -> None:
@@ -242,8 +274,13 @@ def main() -> None:
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--sizes", default="1000,10000")
     options.add_argument("--rounds", type=int, default=3)
+    options.add_argument("--only", choices=("layouts", "audits"))
     asked = options.parse_args()
     for count in map(int, asked.sizes.split(",")):
+        if asked.only != "layouts":
+            print_audits(count, [audits(count) for _ in range(asked.rounds)])
+        if asked.only == "audits":
+            continue
         found: dict[str, list[tuple[Cost, Cost, Cost]]] = {entry.name: [] for entry in LAYOUTS}
         for _ in range(asked.rounds):
             for layout in LAYOUTS:
@@ -257,6 +294,15 @@ def main() -> None:
                 f"| {1000 * _median(change):.1f} | {_median(listing):.2f} |",
                 flush=True,
             )
+
+
+def print_audits(count: int, rounds: Sequence[tuple[Cost, Cost]]) -> None:
+    """Print what it takes to read back our table."""
+    print(f"\n| {count} Services: an audit | CPU, s | memory more, MB |\n|---|---|---|")
+    names = ("`nft list table`, without reading its text", "the agent, asking the kernel")
+    for name, costs in zip(names, zip(*rounds, strict=True), strict=True):
+        memory = max(entry.rss_mb for entry in costs)
+        print(f"| {name} | {_median(costs):.2f} | {memory:.0f} |", flush=True)
 
 
 def _median(costs: Sequence[Cost]) -> float:

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 import dataplane_builders as build
 import nft_kernel
-from lbctl_dataplane.rules import nft_rules, nft_table
+from lbctl_dataplane.rules import nft_rules
 from lbctl_dataplane.rules.frontend import Frontend, Place
 from lbctl_dataplane.rules.nft_compiler import NftCompiler
 from lbctl_dataplane.rules.nft_table import Elements
@@ -66,11 +66,11 @@ def test_each_pass_reaches_what_is_wanted_and_then_rests(
     steps: list[tuple[list[Frontend], PodRoutes]],
 ) -> None:
     kernel, compiler = nft_kernel.Kernel(), NftCompiler(["svc0"])
-    compiler.read_back(kernel.listing())
+    compiler.read_back(kernel.table())
     for step, ways in steps:
         compiler.update(step, ways)
         apply(kernel, compiler)
-        assert nft_table.parse(kernel.listing()) == wanted(step, ways)
+        assert kernel.table() == wanted(step, ways)
         assert compiler.transactions() == ((), 0)
 
 
@@ -81,10 +81,10 @@ def test_a_restart_at_any_pass_goes_on_from_what_is_there(
     kernel = nft_kernel.Kernel()
     for step, ways in steps:
         compiler = NftCompiler(["svc0"])
-        compiler.read_back(kernel.listing())
+        compiler.read_back(kernel.table())
         compiler.update(step, ways)
         apply(kernel, compiler)
-        assert nft_table.parse(kernel.listing()) == wanted(step, ways)
+        assert kernel.table() == wanted(step, ways)
 
 
 @hypothesis.given(passes)

@@ -2,8 +2,8 @@
 
 A pass sends what it changes and nothing else: a transaction is all or nothing, so what was taken is
 there. Everything is read back when that chain of knowledge has a gap: at the start, after a
-failure, and in an audit now and then, since others may have changed our table. Tables of others
-are never looked at.
+failure, and in an audit when the kernel has counted a transaction that was not ours, since others
+may have changed our table. Tables of others are never looked at.
 """
 
 import logging
@@ -11,7 +11,8 @@ from collections.abc import Callable, Collection, Sequence
 
 from lbctl.model import errors
 from lbctl.model.virtual_service import Address
-from lbctl_dataplane.backends import audits, commands, conntrack, node_facts, tables
+from lbctl_dataplane.backends import audits, commands, conntrack, nft_listing, node_facts
+from lbctl_dataplane.backends import generation as netfilter
 from lbctl_dataplane.backends.node_facts import NodeFacts
 from lbctl_dataplane.backends.port import Leg, Outcome
 from lbctl_dataplane.rules import constants, nft_table, tracked
@@ -35,8 +36,8 @@ class NftBackend:
         self._legs = legs
         self._compiler = NftCompiler([service_interface])
         self._audits = audits.Audits()
-        self._listing = ""
-        """What the last audit read, word for word; empty after a change."""
+        self._generation: int | None = None
+        """The kernel's count at which the table is what is known of it."""
         self._swept = False
         self._ended: frozenset[tracked.Tracked] = frozenset()
         """Connections that are to be dropped."""
@@ -61,7 +62,7 @@ class NftBackend:
         return Outcome(changed, self._compiler.missing)
 
     def _distrust(self) -> None:
-        self._swept, self._listing = False, ""
+        self._swept, self._generation = False, None
         self._audits.distrust()
 
     async def _make_it_so(self, frontends: Sequence[Frontend]) -> int:
@@ -72,10 +73,10 @@ class NftBackend:
                 await self._read_back()
         texts, changed = self._compiler.transactions()
         if texts:
-            self._listing = ""
             for text in texts:
                 await commands.run("nft", "-f", "-", stdin=text, timeout_s=LOADING_S)
             self._compiler.took()
+            self._count_own(len(texts))
             if auditing:
                 await self._verify()
         await self._forget()
@@ -83,6 +84,7 @@ class NftBackend:
 
     async def _verify(self) -> None:
         """Read back a table that differed from what it was known to hold."""
+        self._generation = None
         await self._read_back()
         texts, changed = self._compiler.transactions()
         if texts:
@@ -92,11 +94,17 @@ class NftBackend:
             )
 
     async def _read_back(self) -> None:
-        """Take what the kernel holds; the same words as last time cost no parsing."""
-        listing = await _listing()
-        if not listing or listing != self._listing:
-            self._compiler.read_back(listing)
-            self._listing = listing
+        """Take what the kernel holds, unless it counted no transaction but ours since."""
+        generation = netfilter.read()
+        if generation != self._generation:
+            self._compiler.read_back(await nft_listing.read())
+            self._generation = generation
+
+    def _count_own(self, transactions: int) -> None:
+        """Note our transactions; with another's between them the table is to be read again."""
+        now, known = netfilter.read(), self._generation
+        ours = known is not None and netfilter.follows(now, known, transactions)
+        self._generation = now if ours else None
 
     async def _forget(self) -> None:
         """Drop the connections whose member or place is gone.
@@ -112,10 +120,6 @@ class NftBackend:
         for entry in sorted(ended, key=_order):
             await _drop(entry)
         self._ended, self._swept = frozenset(), True
-
-
-async def _listing() -> str:
-    return await tables.listing(nft_table.TABLE, "--numeric-protocol", timeout_s=LOADING_S)
 
 
 async def _connections(versions: Collection[int]) -> str:

@@ -49,9 +49,8 @@ class NftCompiler:
             self._put(fresh)
         return ended - tracked.of(turn.now[fresh] for fresh in turn.new)
 
-    def read_back(self, listing: str) -> None:
-        """Take what the kernel holds, by the listing of the table; empty where there is none."""
-        observed = nft_table.parse(listing)
+    def read_back(self, observed: Elements | None) -> None:
+        """Take what the kernel holds; None where there is no table, or not one as we make it."""
         self._whole = observed is not None
         self._elements.read_back(observed or {})
 

@@ -9,9 +9,7 @@ digests: versions of `nft` print one and the same rule in different words.
 """
 
 import hashlib
-import ipaddress
-import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from lbctl_dataplane.rules import constants, maglev
@@ -25,11 +23,6 @@ Ends = tuple[str, ...]
 """Where the slots of a place lead to, each `ADDRESS . PORT`: one, or as many as a Maglev table has.
 Empty for what is in a set and leads nowhere."""
 
-_BLOCK = re.compile(r"^\t(set|map|chain) (\S+) \{\n(.*?)^\t\}", re.MULTILINE | re.DOTALL)
-_ELEMENTS = re.compile(r"elements = \{(.*?)\}", re.DOTALL)
-_COMMENT = re.compile(r' comment "([^"]*)"')
-_BRACES = re.compile(r"\{[^}]*\}")
-_SLOT_MAP = re.compile(r"slots([46])x(\d+)")
 _ELEMENTS_A_LINE = 500
 ROOM = 5_000
 """Elements of one transaction, about: nft takes some 2 kB of memory for each (measured)."""
@@ -232,82 +225,3 @@ class _Batch:
             for start in range(0, len(texts), _ELEMENTS_A_LINE):
                 listed = ", ".join(texts[start : start + _ELEMENTS_A_LINE])
                 yield f"{self._verb} element {TABLE} {home} {{ {listed} }}"
-
-
-def parse(listing: str) -> dict[Element, Ends] | None:
-    """Return the elements out of `nft --numeric-protocol list table`.
-
-    None where the table is not as we make it, so that it has to be replaced: sets, maps, chains or
-    rules are others, or a place leads to two sets of members.
-    """
-    marks: dict[str, tuple[str, ...]] = {}
-    texts: dict[str, str] = {}
-    for kind, name, body in _BLOCK.findall(listing):
-        if kind == "chain":
-            marks[name] = tuple(_marks(_BRACES.sub("", body).splitlines()))
-        else:
-            found = _ELEMENTS.search(body)
-            texts[name] = found.group(1) if found else ""
-    if marks != MARKS or texts.keys() != HOMES.keys():
-        return None
-    try:
-        return _merged(_parse_home(home, text) for home, text in texts.items() if text)
-    except (IndexError, ValueError):  # a slot or address that we never write
-        return None
-
-
-def _marks(lines: Iterable[str]) -> Iterator[str]:
-    for line in lines:
-        rule = line.strip()
-        if rule and not rule.startswith("type "):
-            found = _COMMENT.search(rule)
-            yield found.group(1) if found else ""
-
-
-def _merged(parts: Iterable[dict[Element, Ends]]) -> dict[Element, Ends] | None:
-    merged: dict[Element, Ends] = {}
-    for part in parts:
-        if merged.keys() & part.keys():
-            return None
-        merged.update(part)
-    return merged
-
-
-def _parse_home(home: str, text: str) -> dict[Element, Ends]:
-    pairs = ((key.strip().strip('"'), end) for key, _, end in _split(text))
-    slots = _SLOT_MAP.fullmatch(home)
-    if slots:
-        return _parse_slots(pairs, int(slots[1]), int(slots[2]))
-    if home.startswith("single"):
-        version = int(home[-1])
-        return {_element(f"ends{version}", key): (_canonical(end),) for key, end in pairs}
-    return {_element(home, key): () for key, _ in pairs}
-
-
-def _split(text: str) -> Iterator[tuple[str, str, str]]:
-    return (entry.partition(" : ") for entry in text.split(","))
-
-
-def _parse_slots(pairs: Iterable[tuple[str, str]], version: int, size: int) -> dict[Element, Ends]:
-    ends: dict[str, list[str]] = {}
-    for key, end in pairs:
-        place, _, slot = key.rpartition(" . ")
-        ends.setdefault(place, [""] * size)[int(slot)] = _canonical(end)
-    return {_element(f"ends{version}", place): tuple(found) for place, found in ends.items()}
-
-
-def _element(home: str, key: str) -> Element:
-    return Element(home, key if home == "fabric" else _canonical(key))
-
-
-def _canonical(text: str) -> str:
-    """Return addresses as Python writes them: nft writes some IPv6 ones with dots."""
-    if "::" not in text or text.count(".") == text.count(" . "):
-        return text.strip()
-    words = text.strip().split(" . ")
-    return " . ".join(_address(word) if ":" in word else word for word in words)
-
-
-def _address(text: str) -> str:
-    address, slash, length = text.partition("/")
-    return f"{ipaddress.ip_address(address)}{slash}{length}"
