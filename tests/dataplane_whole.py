@@ -4,8 +4,9 @@ from collections.abc import Iterable, Sequence
 
 from lbctl import delta
 from lbctl.model.virtual_service import VirtualService
-from lbctl_dataplane.rules import frontend, ovs
+from lbctl_dataplane.rules import frontend, ovs, refusals
 from lbctl_dataplane.rules.frontend import Endpoints, Frontend
+from lbctl_dataplane.rules.nft_sets import Element
 from lbctl_dataplane.rules.openflow import Changes, FlowKey, Tables
 from lbctl_dataplane.rules.ovs import Ground
 
@@ -13,12 +14,11 @@ from lbctl_dataplane.rules.ovs import Ground
 def frontends(
     services: Iterable[VirtualService], endpoints: Endpoints, node: str
 ) -> tuple[Frontend, ...]:
-    """Return what `node` programs for one view; places without local members are absent."""
-    found = (
+    """Return what `node` programs for one view."""
+    return tuple(
         frontend.frontend_of(claim, endpoints.get(claim.service.key, ()), node)
         for claim in frontend.claims(services)
     )
-    return tuple(entry for entry in found if entry.all_members)
 
 
 def desired(frontends: Sequence[Frontend], ground: Ground) -> Tables:
@@ -31,6 +31,14 @@ def desired(frontends: Sequence[Frontend], ground: Ground) -> Tables:
         flows.update(part.flows)
         groups.update(part.groups)
     return Tables(flows, groups)
+
+
+def refused(frontends: Sequence[Frontend], ground: Ground) -> dict[Element, str]:
+    """Return all elements of the table beside a switch."""
+    found: dict[Element, str] = {}
+    for entry in frontends:
+        found |= refusals.elements(entry, ground.pods)
+    return found
 
 
 def changes(desired: Tables, observed: Tables) -> Changes:

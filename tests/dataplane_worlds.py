@@ -37,9 +37,15 @@ class Talk(Protocol):
 class World(Protocol):
     """A backend with pods behind and clients before it."""
 
+    refuses_vacant: bool
+    """It tells clients of a place that no node serves; else a table beside it does."""
+
     def address(self, pod: int, version: int) -> str: ...
     def program(self, *frontends: Frontend) -> Outcome: ...
     def talk(self, place: Place) -> Talk: ...
+    def refuses(self, place: Place) -> bool:
+        """Tell whether a new client hears at once that nobody is there."""
+        ...
 
 
 class MemoryTalk:
@@ -61,6 +67,8 @@ class MemoryTalk:
 
 
 class MemoryWorld:
+    refuses_vacant = True
+
     def __init__(self) -> None:
         known = (self.address(pod, version) for pod in PODS for version in (4, 6))
         self._backend = memory.MemoryBackend(pods=frozenset(map(build.ip, known)))
@@ -76,6 +84,9 @@ class MemoryWorld:
         self._clients += 1
         client = memory.Connection(build.ip("203.0.113.10"), self._clients, place)
         return MemoryTalk(self._backend, client)
+
+    def refuses(self, place: Place) -> bool:
+        return self._backend.refuses(place)
 
 
 class SocketTalk:
@@ -120,8 +131,25 @@ def socket_talk(client: Client, place: Place, timeout_s: float) -> Talk:
     return SocketTalk(None)
 
 
+def refuses(client: Client, place: Place) -> bool:
+    """Tell whether a client of a place hears at once that nobody is there."""
+    with contextlib.suppress(OSError):  # other errors are no refusals
+        try:
+            if place.protocol != "UDP":
+                client.connect(str(place.vip), place.port, PATIENCE_S).close()
+                return False
+            with client.udp(str(place.vip), place.port, PATIENCE_S) as datagrams:
+                datagrams.send(b"hello")
+                datagrams.recv(100)
+        except ConnectionRefusedError:
+            return True
+    return False
+
+
 class PacketWorld:
     """A bed with one of the backends that move real packets."""
+
+    refuses_vacant = True
 
     def __init__(self, bed: dataplane_bed.Bed) -> None:
         self.bed = bed
@@ -151,6 +179,9 @@ class PacketWorld:
 
     def talk(self, place: Place) -> Talk:
         return socket_talk(self.bed, place, PATIENCE_S)
+
+    def refuses(self, place: Place) -> bool:
+        return refuses(self.bed, place)
 
 
 class OvsWorld(PacketWorld):

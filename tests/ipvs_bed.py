@@ -40,6 +40,7 @@ class IpvsBed:
             sh("ip", "route", "add", vips, "via", leg, inside=self.client)
         guest.call("guest.commands:load", *MODULES)
         guest.run("sysctl", "-qw", "net.ipv4.ip_forward=1", "net.ipv6.conf.all.forwarding=1")
+        guest.run("sysctl", "-qw", "net.ipv4.icmp_ratelimit=0", "net.ipv6.icmp.ratelimit=0")
         guest.run("ip", "link", "set", "vec0", "name", "svc0")
         self._addresses("svc0", [f"{LEGS[0]}/30", f"{LEGS[1]}/80"])
         self._addresses("vec1", [f"{GATEWAYS[0]}/24", f"{GATEWAYS[1]}/64"])

@@ -3,7 +3,7 @@
 import dataplane_bed
 import dataplane_builders as build
 import ipvs_bed
-from dataplane_worlds import Talk, socket_talk
+from dataplane_worlds import Talk, refuses, socket_talk
 from guest import ipvs_node
 from lbctl_dataplane.backends.port import Outcome
 from lbctl_dataplane.rules.frontend import Frontend, Place
@@ -14,6 +14,9 @@ PATIENCE_S = 3.0
 
 class IpvsWorld:
     """Each life of it begins with an agent that knows nothing."""
+
+    refuses_vacant = False
+    """By the nftables of the machine's own kernel: see test_ipvs_guarded_vips."""
 
     def __init__(self, bed: ipvs_bed.IpvsBed) -> None:
         self.bed = bed
@@ -34,3 +37,6 @@ class IpvsWorld:
 
     def talk(self, place: Place) -> Talk:
         return socket_talk(self.bed, place, PATIENCE_S)
+
+    def refuses(self, place: Place) -> bool:
+        return refuses(self.bed, place)

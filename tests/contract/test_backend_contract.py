@@ -117,11 +117,40 @@ def test_a_lingering_member_gets_nobody_new(world: World, vip: str) -> None:
 
 @both
 @all_protocols
-def test_a_place_without_members_answers_nobody(world: World, vip: str, protocol: str) -> None:
+def test_a_place_where_nobody_gets_new_connections_answers_nobody(
+    world: World, vip: str, protocol: str
+) -> None:
     at = build.place(vip, protocol)
     world.program(serve(world, at, (), lingering=(1,)))
     with talks(world, at, 1) as made:
         assert names(made) == [""]
+    # A switch can't tell a datagram to a lingering member from one of a new client.
+    assert protocol == "UDP" or world.refuses(at)
+
+
+@both
+@all_protocols
+def test_a_place_without_members_anywhere_refuses_clients_at_once(
+    world: World, vip: str, protocol: str
+) -> None:
+    at = build.place(vip, protocol)
+    world.program(serve(world, at, ()), serve(world, build.place("198.18.0.9"), (1,)))
+    assert world.refuses(at) is world.refuses_vacant
+    world.program(serve(world, at, (1,)))
+    assert not world.refuses(at)
+    world.program(serve(world, at, ()))
+    assert world.refuses(at) is world.refuses_vacant
+    with talks(world, at, 1) as made:
+        assert names(made) == [""]
+
+
+@both
+@all_protocols
+def test_a_port_that_no_service_has_refuses_clients_at_once(
+    world: World, vip: str, protocol: str
+) -> None:
+    world.program(serve(world, build.place(vip, protocol), (1,)))
+    assert world.refuses(build.place(vip, protocol, port=9))
 
 
 def test_what_is_withdrawn_is_gone_at_once(world: World) -> None:

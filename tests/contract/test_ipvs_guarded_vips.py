@@ -145,6 +145,23 @@ def test_only_ports_of_listeners_are_reached(place: Place) -> None:
     assert [place.answer(node, DAEMON) for node in NODES] == ["on10250"] * 2
 
 
+def test_places_that_nobody_serves_are_refused_though_others_have_the_vip(place: Place) -> None:
+    # What listens on the VIP stands in for what the packets would meet on their way elsewhere.
+    vacant = [build.frontend(entry.place) for entry in frontends()]
+
+    async def body() -> None:
+        beside = NftFilter("svc0")
+        await program(beside, *vacant)
+        for vip in VIPS:
+            assert place.answer(vip, PORT) == "ConnectionRefusedError"
+            assert place.datagram_answer(vip, PORT) == "ConnectionRefusedError"
+            assert place.answer(vip, DAEMON) == "on10250"
+        await program(beside, *frontends())
+        assert [place.answer(vip, PORT) for vip in VIPS] == ["on8080"] * 2
+
+    place.run(body)
+
+
 def test_only_clients_in_the_ranges_get_through(place: Place) -> None:
     async def body() -> None:
         beside = NftFilter("svc0")

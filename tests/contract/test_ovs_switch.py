@@ -75,12 +75,16 @@ def test_a_closed_port_is_reported_to_the_client(world: OvsWorld) -> None:
             datagrams.recv(10)
 
 
-def test_the_client_of_a_pod_that_is_gone_is_reset_instead_of_left_alone(world: OvsWorld) -> None:
-    at = build.place(V4)
+@pytest.mark.parametrize("vip", [V4, V6])
+@pytest.mark.parametrize("left", [(2,), ()], ids=["others here", "others elsewhere"])
+def test_the_client_of_a_pod_that_is_gone_is_reset_instead_of_left_alone(
+    world: OvsWorld, left: tuple[int, ...], vip: str
+) -> None:
+    at = build.place(vip)
     world.program(serve(world, at, (1,)))
-    with world.bed.connect(V4, PORT) as connection:
+    with world.bed.connect(vip, PORT) as connection:
         assert connection.recv(200)
-        world.program(serve(world, at, (2,)))
+        world.program(serve(world, at, left, elsewhere=not left))
         connection.sendall(b"ping")
         with pytest.raises(ConnectionResetError):
             connection.recv(10)
@@ -133,6 +137,9 @@ def test_others_flows_groups_and_traffic_are_left_alone(world: OvsWorld) -> None
         ("ovs-ofctl", "-O", "OpenFlow15", "--strict", "mod-flows", "br-int",
          "table=20,priority=100,ip,nw_dst=198.18.0.1,actions=drop"),
         ("nft", "delete", "table", "netdev", "lbctl"),
+        ("nft", "delete", "table", "netdev", "lbctl-refusals"),
+        ("nft", "flush", "chain", "netdev", "lbctl-refusals", "entry"),
+        ("nft", "flush", "set", "netdev", "lbctl-refusals", "taking4"),
         ("ethtool", "-K", "svc0", "tx", "on"),
     ],
     ids=lambda argv: " ".join(argv[:4]),
@@ -146,6 +153,7 @@ def test_damage_is_repaired(world: OvsWorld, damage: tuple[str, ...]) -> None:
         sh(*damage, inside=world.bed.node, env=world.bed.env)
         world.program(wanted)
         assert names(made) == before
+    assert world.refuses(build.place(V4, port=PORT + 1))
     assert world.program(wanted).changed == 0
     guards = sh("nft", "list", "table", "netdev", "lbctl", inside=world.bed.node)
     assert guards.count("policy drop") == len(PODS) + 1

@@ -158,7 +158,6 @@ def test_who_connects_where_nobody_serves_is_refused_each_time(
     bed: router_bed.RouterBed, vip: str, weights: dict[int, int], port: int
 ) -> None:
     program(bed, weights)
-    # More often than a kernel sends errors of its own to one client (ip_sysctl, icmp_ratelimit).
     for _ in range(10):
         with pytest.raises(ConnectionRefusedError):
             bed.connect(vip, port)

@@ -13,7 +13,7 @@ from typing import Any
 from lbctl.delta import Delta
 from lbctl_dataplane.backends import ipvs
 from lbctl_dataplane.rules.frontend import Frontend, Member, Place
-from lbctl_dataplane.rules.ipvs_filter import Element
+from lbctl_dataplane.rules.nft_sets import Element
 
 Json = dict[str, Any]
 

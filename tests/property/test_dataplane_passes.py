@@ -11,10 +11,11 @@ import dataplane_whole as whole
 from lbctl import delta
 from lbctl.model.virtual_service import Listener, Phase, VipRole, VirtualService
 from lbctl.translate.endpoints import Endpoint
-from lbctl_dataplane.rules import compiler, frontend, local, openflow, ovs
+from lbctl_dataplane.rules import compiler, frontend, local, openflow, ovs, refusals
 from lbctl_dataplane.rules.claimants import Claimants
 from lbctl_dataplane.rules.frontend import Frontend
 from lbctl_dataplane.rules.kept import Kept
+from lbctl_dataplane.rules.nft_sets import Element
 from lbctl_dataplane.rules.openflow import FlowKey, Tables
 from lbctl_dataplane.rules.ovs import Ground, PodPort
 
@@ -174,6 +175,7 @@ def _applied(there, change):  # type: ignore[no-untyped-def]
 def test_a_switch_follows_pass_by_pass(made: list[tuple[object, ...]], there: Tables) -> None:
     frontends, compiled = local.LocalFrontends("node-1"), compiler.Compiler()
     compiled.read_back(there)
+    refused: dict[Element, str] = {}
     pairs = steady([(chosen, behind) for chosen, behind, _ in made])  # type: ignore[misc]
     for (chosen, behind), (*_, ground) in zip(pairs, made, strict=True):
         wanted = frontends.of(chosen, behind)
@@ -188,6 +190,12 @@ def test_a_switch_follows_pass_by_pass(made: list[tuple[object, ...]], there: Ta
         assert {(k, a) for k, found in compiled.missing.items() for a in found} == missing
         assert there == desired
         assert len(compiled.changes()) == 0
+        beside = compiled.refusals()
+        for step in (refusals.loosening(beside), refusals.tightening(beside)):
+            refused = _applied(refused, step)
+        compiled.refused(beside)
+        assert refused == whole.refused(wanted, ground)  # type: ignore[arg-type]
+        assert not compiled.refusals()
 
 
 def _groups_alone(change: openflow.Changes, desired: Tables, there: Tables) -> bool:

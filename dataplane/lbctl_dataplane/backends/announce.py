@@ -11,6 +11,7 @@ from lbctl.model.virtual_service import Address
 from lbctl_dataplane.backends import node_facts
 from lbctl_dataplane.backends.node_facts import NodeFacts
 from lbctl_dataplane.backends.port import Leg, Outcome
+from lbctl_dataplane.rules import frontend
 from lbctl_dataplane.rules.frontend import Frontend
 
 
@@ -35,5 +36,5 @@ class AnnounceOnly:
         Raises Unavailable, with the cure, without the interface or where packets can't get to pods.
         """
         await self._facts.now()
-        node_facts.check_forwarding({frontend.place.vip.version for frontend in frontends})
+        node_facts.check_forwarding(frontend.served_versions(frontends))
         return Outcome(0)

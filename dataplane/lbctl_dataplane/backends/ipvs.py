@@ -75,7 +75,7 @@ class IpvsBackend:
         routes = (await self._facts.now()).routes
         auditing = self._audits.due()
         if auditing:
-            node_facts.check_forwarding({entry.place.vip.version for entry in frontends})
+            node_facts.check_forwarding(frontend.served_versions(frontends))
             with self._audits.running():
                 await self._read_back()  # loads IPVS where the kernel does so by itself
                 tell_kernel(SETTINGS, node_facts.PROC_SYS_NET)

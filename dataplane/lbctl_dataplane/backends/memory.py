@@ -87,6 +87,12 @@ class MemoryBackend:
         )
         return has / member.weight
 
+    def refuses(self, place: Place) -> bool:
+        """Tell whether a new client is told at once that nobody is there."""
+        frontend = self._frontends.get(place)
+        taking = frontend is not None and any(map(self._has_port, frontend.members))
+        return not taking and any(known.vip == place.vip for known in self._frontends)
+
     def _has_port(self, member: Member) -> bool:
         return self.pods is None or member.address in self.pods
 

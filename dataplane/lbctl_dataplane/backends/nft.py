@@ -15,7 +15,7 @@ from lbctl_dataplane.backends import audits, commands, conntrack, nft_listing, n
 from lbctl_dataplane.backends import generation as netfilter
 from lbctl_dataplane.backends.node_facts import NodeFacts
 from lbctl_dataplane.backends.port import Leg, Outcome
-from lbctl_dataplane.rules import constants, nft_table, tracked
+from lbctl_dataplane.rules import constants, frontend, nft_table, tracked
 from lbctl_dataplane.rules.frontend import Frontend
 from lbctl_dataplane.rules.nft_compiler import NftCompiler
 
@@ -68,7 +68,7 @@ class NftBackend:
     async def _make_it_so(self, frontends: Sequence[Frontend]) -> int:
         auditing = self._audits.due()
         if auditing:
-            node_facts.check_forwarding({frontend.place.vip.version for frontend in frontends})
+            node_facts.check_forwarding(frontend.served_versions(frontends))
             with self._audits.running():
                 await self._read_back()
         texts, changed = self._compiler.transactions()

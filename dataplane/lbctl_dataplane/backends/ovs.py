@@ -19,8 +19,9 @@ from lbctl import delta
 from lbctl.model import errors
 from lbctl.model.virtual_service import Address
 from lbctl_dataplane.backends import audits, commands, ground, offload, ovsdb, tables
+from lbctl_dataplane.backends.nft_sets import NftSets
 from lbctl_dataplane.backends.port import Leg, Outcome
-from lbctl_dataplane.rules import compiler, constants, guard, openflow, ovs
+from lbctl_dataplane.rules import compiler, constants, guard, openflow, ovs, refusals
 from lbctl_dataplane.rules.frontend import Frontend
 
 log = logging.getLogger(__name__)
@@ -40,6 +41,7 @@ class OvsBackend:
         self._legs = legs
         self._database = ovsdb.Database(run_dir() / "db.sock")
         self._compiler = compiler.Compiler()
+        self._refusals = NftSets(refusals.table(names.service_interface))
         self._last: ground.Switch | None = None
         self._last_inputs: tuple[object, ...] = ()
         self._connected = False
@@ -101,6 +103,21 @@ class OvsBackend:
         if auditing:
             with self._audits.running():
                 await self._read_back()
+        made = await self._serve_and_refuse()
+        if auditing and made:
+            await self._verify()
+        if not self._swept:
+            await self._sweep(ovs.pod_addresses(self._compiler.desired.flows))
+            self._swept = True
+        return changed + made
+
+    async def _serve_and_refuse(self) -> int:
+        """Change the switch and the table beside it; return the number of changes.
+
+        Who is served is refused at no moment: for a moment, who is not may be met by silence.
+        """
+        refused = self._compiler.refusals()
+        await self._refusals.change(refusals.loosening(refused))
         change = self._compiler.changes()
         if len(change):
             self._dump = b""
@@ -108,12 +125,9 @@ class OvsBackend:
             self._compiler.took(change)
             gone = change.flows.deletes
             await self._forget(ovs.pod_addresses(gone), ovs.vip_addresses(gone))
-            if auditing:
-                await self._verify()
-        if not self._swept:
-            await self._sweep(ovs.pod_addresses(self._compiler.desired.flows))
-            self._swept = True
-        return changed + len(change)
+        await self._refusals.change(refusals.tightening(refused))
+        self._compiler.refused(refused)
+        return len(change) + len(refused.upserts) + len(refused.deletes)
 
     def _notice_restart(self) -> None:
         """Forget what the switch held when it is another process now."""
@@ -141,6 +155,8 @@ class OvsBackend:
             observed = openflow.Tables(openflow.parse_flows(flows), openflow.parse_groups(groups))
             self._compiler.read_back(observed)
             self._dump = dump
+        if not self._refusals.untouched():
+            self._compiler.read_back_refusals(await self._refusals.observe())
 
     async def _observe(self) -> tuple[str, str]:
         ours = f"cookie={constants.COOKIE:#x}/{constants.COOKIE_MASK:#x}"
@@ -155,6 +171,8 @@ class OvsBackend:
 
     async def _verify(self) -> None:
         await self._read_back()
+        if self._compiler.refusals():
+            raise errors.Unavailable("the kernel did not keep the table of refusals as written")
         left = self._compiler.changes()
         if len(left):
             example = next(iter(openflow.render_bundle(left).splitlines()))

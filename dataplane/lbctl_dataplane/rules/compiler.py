@@ -2,11 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 
+from lbctl.delta import Delta
 from lbctl.model.virtual_service import Address
-from lbctl_dataplane.rules import ovs
+from lbctl_dataplane.rules import ovs, refusals
 from lbctl_dataplane.rules.behind import Behind
 from lbctl_dataplane.rules.frontend import Frontend
 from lbctl_dataplane.rules.kept import Kept
+from lbctl_dataplane.rules.nft_sets import Element
 from lbctl_dataplane.rules.openflow import Changes, FlowKey, Tables
 from lbctl_dataplane.rules.ovs import Ground
 
@@ -17,11 +19,14 @@ class Compiler:
     def __init__(self) -> None:
         self._flows: Kept[FlowKey, str] = Kept()
         self._groups: Kept[int, str] = Kept()
+        self._refusals: Kept[Element, str] = Kept()
         self._ground = Ground(0, "", "")
         self._frame: Mapping[FlowKey, str] = {}
         self._behind = Behind()
-        self._parts: dict[int, tuple[tuple[FlowKey, ...], tuple[int, ...]]] = {}
-        """Flows and groups of each frontend."""
+        self._parts: dict[
+            int, tuple[tuple[FlowKey, ...], tuple[int, ...], tuple[Element, ...]]
+        ] = {}
+        """Flows, groups and refusals of each frontend."""
         self._numbers = ovs.Numbers()
 
     @property
@@ -52,6 +57,18 @@ class Compiler:
         """Take what the switch holds."""
         self._flows.read_back(observed.flows)
         self._groups.read_back(observed.groups)
+
+    def read_back_refusals(self, observed: Mapping[Element, str]) -> None:
+        """Take what the table beside the switch holds."""
+        self._refusals.read_back(observed)
+
+    def refusals(self) -> Delta[Element, str]:
+        """Return what the table beside the switch lacks."""
+        return self._refusals.changes()
+
+    def refused(self, change: Delta[Element, str]) -> None:
+        """Note that the table beside the switch took a change."""
+        self._refusals.took(change)
 
     def changes(self) -> Changes:
         """Return what the switch lacks."""
@@ -87,16 +104,19 @@ class Compiler:
         self._frame = frame
 
     def _drop(self, known: int) -> None:
-        flows, groups = self._parts.pop(known)
+        flows, groups, refused = self._parts.pop(known)
         self._flows.remove(flows)
         self._groups.remove(groups)
+        self._refusals.remove(refused)
         self._behind.drop(known)
 
     def _put(self, fresh: int) -> None:
         frontend = self._behind.frontends[fresh]
         part = ovs.tables(frontend, self._ground, self._numbers.of(frontend.place))
-        self._parts[fresh] = (tuple(part.flows), tuple(part.groups))
+        refused = refusals.elements(frontend, self._ground.pods)
+        self._parts[fresh] = (tuple(part.flows), tuple(part.groups), tuple(refused))
         self._flows.add(part.flows)
         self._groups.add(part.groups)
+        self._refusals.add(refused)
         self._behind.lack(fresh, ovs.missing_pods(frontend, self._ground))
         self._behind.put(fresh)

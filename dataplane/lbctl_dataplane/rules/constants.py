@@ -38,6 +38,9 @@ PRIORITY_REST = 0
 NFT_TABLE = "lbctl"
 """Name of our nftables tables: family `netdev` on nodes, `inet` on routers."""
 
+REFUSALS_TABLE = "lbctl-refusals"
+"""Name of the nftables table (family `netdev`) beside Open vSwitch."""
+
 NODE_TABLE = "lbctl-node"
 """Name of the nftables table (family `inet`) of nodes with backend nft: a machine may be a router
 as well, whose table has another name."""

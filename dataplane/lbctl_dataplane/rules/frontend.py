@@ -63,11 +63,18 @@ class Frontend:
     """Those of the lingering that terminate, where there is an end to that; sorted."""
     drain_timeout_s: int | None = None
     """How long they drain; None: as long as they like."""
+    elsewhere: bool = False
+    """There are members on other nodes that get its new connections."""
 
     @property
     def all_members(self) -> tuple[Member, ...]:
         """Return who may have connections."""
         return (*self.members, *self.lingering)
+
+    @property
+    def vacant(self) -> bool:
+        """Tell whether it has no member here, and none anywhere that gets its new connections."""
+        return not self.all_members and not self.elsewhere
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +183,13 @@ def frontend_of(claim: Claim, endpoints: tuple[Endpoint, ...], node: str) -> Fro
         open_to_all=not policy.source_ranges,
         affinity=policy.by_client,
         algorithm=policy.algorithm,
+        elsewhere=any(end.node != node for end in usable_at(claim, endpoints)),
     )
+
+
+def served_versions(frontends: Iterable[Frontend]) -> frozenset[int]:
+    """Return the IP versions that have members here."""
+    return frozenset(entry.place.vip.version for entry in frontends if entry.all_members)
 
 
 def without(given: Frontend, failing: Set[Member]) -> Frontend:

@@ -9,8 +9,8 @@ from lbctl_dataplane.rules import ipvs, ipvs_filter
 from lbctl_dataplane.rules.behind import Reached
 from lbctl_dataplane.rules.frontend import Frontend, Place
 from lbctl_dataplane.rules.ipvs import RealServer, VirtualServer
-from lbctl_dataplane.rules.ipvs_filter import Element
 from lbctl_dataplane.rules.kept import Kept
+from lbctl_dataplane.rules.nft_sets import Element
 from lbctl_dataplane.rules.pod_routes import PodRoutes
 
 
@@ -139,6 +139,8 @@ class IpvsCompiler:
         """Return what one frontend needs; nothing where somebody else serves."""
         if frontend.place in self._taken:
             return Tables()
+        if not frontend.all_members:
+            return Tables(elements=ipvs_filter.elements(frontend))
         return Tables(
             {frontend.place: ipvs.virtual_server(frontend)},
             ipvs.real_servers(frontend, self._behind.here),

@@ -21,7 +21,7 @@ class LocalFrontends:
         self._all: tuple[Frontend, ...] = ()
 
     def of(self, services: Sequence[VirtualService], endpoints: Endpoints) -> tuple[Frontend, ...]:
-        """Return the frontends by virtual service; places without local members are absent."""
+        """Return the frontends by virtual service; among them those that nobody serves here."""
         dirty = self._claimants.update(services)
         before, self._behind = self._behind, dict(endpoints)
         dirty |= {key for key, found in endpoints.items() if before.get(key) is not found}
@@ -34,10 +34,9 @@ class LocalFrontends:
 
     def _make(self, key: str) -> None:
         behind = self._behind.get(key, ())
-        found = (
+        made = tuple(
             frontend.frontend_of(claim, behind, self._node) for claim in self._claimants.of(key)
         )
-        made = tuple(entry for entry in found if entry.all_members)
         if not made:
             self._made.pop(key, None)
         elif self._made.get(key) != made:

@@ -21,11 +21,13 @@ def elements(frontend: Frontend, here: Collection[Address]) -> Elements:
     """Return what one frontend needs; the VIP itself others may need as well.
 
     `here` are the addresses that this node has a way to. Without a member among them the place is
-    known and leads nowhere: who connects is refused.
+    known and leads nowhere: who connects is refused. What others serve is left to kube-proxy.
     """
     place = frontend.place
     version = place.vip.version
     key = f"{place.vip} . {PROTOCOLS[place.protocol]} . {place.port}"
+    if not frontend.all_members:
+        return {Element(f"vacant{version}", key): ()} if frontend.vacant else {}
     found: dict[Element, Ends] = {Element(f"vips{version}", str(place.vip)): ()}
     members = tuple(member for member in frontend.members if member.address in here)
     if members:

@@ -54,6 +54,7 @@ def _homes() -> Iterator[tuple[str, str]]:
         place = f"{address} . inet_proto . inet_service"
         ip = _ip(version)
         yield f"vips{version}", f"set {{}} {{{{ type {address}; }}}}"
+        yield f"vacant{version}", f"set {{}} {{{{ type {place}; }}}}"
         yield f"limited{version}", f"set {{}} {{{{ type {place}; }}}}"
         sources = f"type {place} . {address}; flags interval"
         yield f"sources{version}", f"set {{}} {{{{ {sources}; }}}}"
@@ -82,7 +83,8 @@ def _chains() -> Iterator[tuple[str, str, tuple[str, ...]]]:
         yield f"inturn{version}", "", (*_by_slot(version, "numgen inc mod {}"), "goto refuse")
         yield f"vip{version}", "", tuple(_vip(version))
     entry = f"type nat hook prerouting priority {constants.NODE_HOOK}"
-    yield "entry", entry, tuple(_to_vips("goto vip{}"))
+    vacant = (f"iifname @fabric {_place(v)} @vacant{v} goto refuse" for v in VERSIONS)
+    yield "entry", entry, (*_to_vips("goto vip{}"), *vacant)
     guard = f"type filter hook prerouting priority {constants.NODE_GUARD_HOOK}"
     # What was not translated has no connection: it must not be routed on, back to the fabric.
     yield "guard", guard, tuple(_to_vips("drop"))

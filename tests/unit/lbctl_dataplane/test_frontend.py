@@ -28,8 +28,28 @@ def test_members_of_other_nodes_are_theirs() -> None:
     assert found["198.18.0.1"].members == build.members("10.0.0.1")
 
 
-def test_a_place_without_local_members_is_absent() -> None:
-    assert of(build.service(), endpoint("10.0.0.2", "node-2")) == {}
+@pytest.mark.parametrize(
+    ("ends", "elsewhere"),
+    [
+        ((), False),
+        ((endpoint("10.0.0.2", "node-2"),), True),
+        ((endpoint("10.0.0.2", "node-2", ready=False, terminating=True),), True),
+        ((endpoint("10.0.0.2", "node-2", ready=False),), False),
+        ((endpoint("fd00::2", "node-2"),), False),
+    ],
+    ids=["none", "ready elsewhere", "leaving elsewhere", "not ready elsewhere", "other family"],
+)
+def test_a_place_without_local_members_is_vacant_unless_others_serve_it(
+    ends: tuple[Endpoint, ...], elsewhere: bool
+) -> None:
+    found = of(build.service(), *ends)["198.18.0.1"]
+    assert found.all_members == ()
+    assert (found.elsewhere, found.vacant) == (elsewhere, not elsewhere)
+
+
+def test_a_place_is_not_vacant_while_a_member_here_may_have_connections() -> None:
+    found = of(build.service(), endpoint("10.0.0.1", ready=False))["198.18.0.1"]
+    assert (found.lingering, found.vacant) == (build.members("10.0.0.1"), False)
 
 
 def test_each_family_has_its_own_members() -> None:
@@ -84,7 +104,7 @@ def test_traffic_goes_on_until_withdrawal(phase: Phase, count: int) -> None:
 
 def test_an_endpoint_without_the_port_is_no_member() -> None:
     service = build.service(listeners=(Listener("metrics", "TCP", 9000, "pool"),))
-    assert of(service, endpoint("10.0.0.1")) == {}
+    assert all(entry.vacant for entry in of(service, endpoint("10.0.0.1")).values())
 
 
 def test_policy_becomes_affinity_and_ranges_of_the_family() -> None:

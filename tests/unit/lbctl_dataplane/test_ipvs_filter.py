@@ -1,18 +1,10 @@
-"""The table beside IPVS: its elements, its text, and what is read of it."""
-
-import json
-from typing import Any
+"""The table beside IPVS: its elements."""
 
 import dataplane_builders as build
-from lbctl.delta import Delta
 from lbctl_dataplane.rules import ipvs_filter
-from lbctl_dataplane.rules.ipvs_filter import Element, Filter
+from lbctl_dataplane.rules.nft_sets import Element
 
 FOUR, SIX = build.place(), build.place("2001:2::1", "UDP")
-
-
-def listing(*objects: dict[str, Any]) -> str:
-    return json.dumps({"nftables": [{"metainfo": {"version": "1.0.6"}}, *objects]})
 
 
 def test_who_is_open_to_all_has_no_limits() -> None:
@@ -42,34 +34,7 @@ def test_ranges_that_let_nobody_in_let_nobody_in() -> None:
     assert "allowed4" not in homes
 
 
-def test_a_change_is_one_command_for_each_set() -> None:
-    gone, new = Element("vips4", "198.18.0.9"), [Element("vips4", f"198.18.0.{n}") for n in (1, 2)]
-    assert ipvs_filter.render(Delta(dict.fromkeys(new, ""), frozenset({gone}))) == (
-        "delete element inet lbctl-ipvs vips4 { 198.18.0.9 }\n"
-        "add element inet lbctl-ipvs vips4 { 198.18.0.1, 198.18.0.2 }\n"
-    )
-    assert ipvs_filter.render(Delta({}, frozenset())) == ""
-
-
-def test_a_listing_tells_elements_and_rules() -> None:
-    prefix = {"prefix": {"addr": "203.0.113.0", "len": 24}}
-    text = listing(
-        {"set": {"name": "vips4", "elem": ["198.18.0.1"]}},
-        {"set": {"name": "allowed4", "elem": [{"concat": ["198.18.0.1", 6, 80, prefix]}]}},
-        {"set": {"name": "limited6"}},
-        {"rule": {"chain": "entry", "comment": "entry-0"}},
-        {"rule": {"chain": "input"}},
-    )
-    assert ipvs_filter.parse(text) == Filter(
-        ("entry-0", ""),
-        frozenset(
-            {
-                Element("vips4", "198.18.0.1"),
-                Element("allowed4", "198.18.0.1 . 6 . 80 . 203.0.113.0/24"),
-            }
-        ),
-    )
-
-
-def test_no_table_has_nothing() -> None:
-    assert ipvs_filter.parse("") == Filter((), frozenset())
+def test_a_place_that_nobody_serves_is_refused_and_one_served_elsewhere_left_alone() -> None:
+    vacant = {Element("vacant4", "198.18.0.1 . 6 . 80"): ""}
+    assert ipvs_filter.elements(build.frontend(FOUR)) == vacant
+    assert ipvs_filter.elements(build.frontend(FOUR, elsewhere=True)) == {}

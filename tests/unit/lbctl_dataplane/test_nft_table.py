@@ -41,6 +41,11 @@ def test_without_a_member_the_place_leads_nowhere_and_the_vip_is_still_ours() ->
     assert elements(lingering=build.members(ONE)) == {Element("vips4", "198.18.0.1"): ()}
 
 
+def test_a_place_that_nobody_serves_is_refused_by_its_port_as_others_may_have_the_vip() -> None:
+    assert elements() == {Element("vacant4", KEY): ()}
+    assert elements(elsewhere=True) == {}
+
+
 def test_limits_are_elements_as_nft_writes_them() -> None:
     ranges = ("10.0.0.0/8", "192.0.2.7/32")
     found = elements(ONE, open_to_all=False, source_ranges=ranges)

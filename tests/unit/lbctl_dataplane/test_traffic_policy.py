@@ -44,11 +44,12 @@ def decision(**policy: object) -> VirtualService:
     )
 
 
-def test_with_traffic_off_a_node_has_nothing_and_the_router_nobody() -> None:
+def test_with_traffic_off_a_node_refuses_and_the_router_has_nobody() -> None:
     for enabled, count in ((True, 1), (False, 0)):
         service = decision(enabled=enabled)
         endpoints = {service.key: (POD,)}
-        assert len(LocalFrontends("node-1").of([service], endpoints)) == count
+        (found,) = LocalFrontends("node-1").of([service], endpoints)
+        assert (len(found.members), found.vacant) == (count, not enabled)
         (claim,) = frontend.claims([service])  # the router still refuses what comes
         leg = LegAddress(ipaddress.ip_address("172.31.241.6"), "")
         nodes = {"node-1": ServingNode("node-1", (leg,), 10**9, 10**9)}

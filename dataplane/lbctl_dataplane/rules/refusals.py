@@ -1,0 +1,82 @@
+"""The nftables table beside Open vSwitch: who is refused, as a switch can't make resets. Pure.
+
+The kernel gets a copy of each frame of the service interface (the README says why it must not act
+on it). This table looks at these copies before the guard drops them, and answers those that the
+switch has nobody for, out of the interface that they came by and to the MAC that sent them: no
+route is asked. It keeps no state, so it knows places and no connections.
+"""
+
+from collections.abc import Collection, Iterator
+
+from lbctl.delta import Delta
+from lbctl.model.virtual_service import Address
+from lbctl_dataplane.rules import constants, nft_sets
+from lbctl_dataplane.rules.frontend import Frontend
+from lbctl_dataplane.rules.nft_sets import Chain, Element, Table
+
+VERSIONS = (4, 6)
+
+
+def elements(frontend: Frontend, here: Collection[Address]) -> dict[Element, str]:
+    """Return what a frontend needs in the table's sets; `here` are the pods of the switch."""
+    version, place = frontend.place.vip.version, nft_sets.place_key(frontend.place)
+    found = [Element(f"vips{version}", str(frontend.place.vip))]
+    if any(member.address in here for member in frontend.members):
+        found.append(Element(f"taking{version}", place))
+    if any(member.address in here for member in frontend.all_members):
+        found.append(Element(f"kept{version}", place))
+    return dict.fromkeys(found, "")
+
+
+def loosening(change: Delta[Element, str]) -> Delta[Element, str]:
+    """Return what of a change lets more through: before the switch serves it."""
+    upserts = {key: "" for key in change.upserts if not _is_vip(key)}
+    return Delta(upserts, frozenset(filter(_is_vip, change.deletes)))
+
+
+def tightening(change: Delta[Element, str]) -> Delta[Element, str]:
+    """Return what of a change refuses more: once the switch serves it no more."""
+    deletes = (key for key in change.deletes if not _is_vip(key))
+    return Delta(dict.fromkeys(filter(_is_vip, change.upserts), ""), frozenset(deletes))
+
+
+def _is_vip(element: Element) -> bool:
+    return element.home.startswith("vips")
+
+
+def table(device: str) -> Table:
+    """Return the table without elements; VIP traffic enters by `device`."""
+    return Table(f"netdev {constants.REFUSALS_TABLE}", dict(_sets()), tuple(_chains(device)))
+
+
+def _sets() -> Iterator[tuple[str, str]]:
+    for version in VERSIONS:
+        address = f"ipv{version}_addr"
+        place = f"{address} . inet_proto . inet_service"
+        yield f"vips{version}", f"type {address};"
+        yield f"taking{version}", f"type {place};"
+        yield f"kept{version}", f"type {place};"
+
+
+def _chains(device: str) -> Iterator[Chain]:
+    reset = "meta l4proto 6 reject with tcp reset"
+    yield Chain(
+        "refuse", "", (reset, "meta l4proto { 17, 132 } reject with icmpx port-unreachable")
+    )
+    for version in VERSIONS:
+        yield Chain(f"vip{version}", "", tuple(_vip(version)))
+    # Before the guard (0), which drops what is left.
+    hook = f'type filter hook ingress device "{device}" priority -10;'
+    ways = (f"{_ip(v)} daddr @vips{v} goto vip{v}" for v in VERSIONS)
+    yield Chain("entry", hook, tuple(ways))
+
+
+def _vip(version: int) -> Iterator[str]:
+    # Fragments but the first have no port: they match neither rule.
+    place = f"{_ip(version)} daddr . meta l4proto . th dport"
+    yield f"tcp flags & (syn | ack) == syn {place} != @taking{version} goto refuse"
+    yield f"{place} != @kept{version} goto refuse"
+
+
+def _ip(version: int) -> str:
+    return "ip" if version == 4 else "ip6"
