@@ -1,6 +1,7 @@
 """What only the real switch can break: packets, damage, the kernel beside it."""
 
 import asyncio
+import dataclasses
 import socket
 import sys
 from collections.abc import Iterator
@@ -22,7 +23,10 @@ from dataplane_worlds import (
     serve,
     talks,
 )
+from lbctl import delta
 from lbctl_dataplane.backends import ovs
+from lbctl_dataplane.backends.refusals import Refusals
+from lbctl_dataplane.rules import nft_sets, refusals
 from lbctl_dataplane.rules.frontend import Frontend
 from spaces import sh
 
@@ -159,6 +163,29 @@ def test_damage_is_repaired(world: OvsWorld, damage: tuple[str, ...]) -> None:
     assert guards.count("policy drop") == len(PODS) + 1
     offloads = sh("ethtool", "-k", "svc0", inside=world.bed.node)
     assert "tx-checksumming: off" in offloads
+
+
+def test_a_kernel_that_cannot_refuse_at_ingress_costs_nothing_but_the_refusals(
+    world: OvsWorld, caplog: pytest.LogCaptureFixture
+) -> None:
+    rules = refusals.table("svc0")
+    # No kernel knows sockets at this hook.
+    chains = tuple(
+        dataclasses.replace(chain, rules=("socket transparent 1",)) for chain in rules.chains
+    )
+    beside = Refusals(dataclasses.replace(rules, chains=chains))
+    change = delta.diff({nft_sets.Element("vips4", V4): ""}, {})
+
+    async def body() -> None:
+        assert not beside.untouched()
+        for _ in range(2):
+            await beside.change(change)
+            assert beside.untouched()
+
+    with network_of(world.bed.node):
+        asyncio.run(body())
+    assert [entry.levelname for entry in caplog.records] == ["WARNING"]
+    assert "nft_reject_netdev" in caplog.text
 
 
 def test_the_kernel_answers_nothing_that_belongs_to_the_switch(world: OvsWorld) -> None:

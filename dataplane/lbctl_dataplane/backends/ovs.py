@@ -19,8 +19,8 @@ from lbctl import delta
 from lbctl.model import errors
 from lbctl.model.virtual_service import Address
 from lbctl_dataplane.backends import audits, commands, ground, offload, ovsdb, tables
-from lbctl_dataplane.backends.nft_sets import NftSets
 from lbctl_dataplane.backends.port import Leg, Outcome
+from lbctl_dataplane.backends.refusals import Refusals
 from lbctl_dataplane.rules import compiler, constants, guard, openflow, ovs, refusals
 from lbctl_dataplane.rules.frontend import Frontend
 
@@ -41,7 +41,7 @@ class OvsBackend:
         self._legs = legs
         self._database = ovsdb.Database(run_dir() / "db.sock")
         self._compiler = compiler.Compiler()
-        self._refusals = NftSets(refusals.table(names.service_interface))
+        self._refusals = Refusals(refusals.table(names.service_interface))
         self._last: ground.Switch | None = None
         self._last_inputs: tuple[object, ...] = ()
         self._connected = False
