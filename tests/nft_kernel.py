@@ -35,12 +35,12 @@ class Kernel:
             self._chains[found[1]] = []
         elif found := RULE.fullmatch(line):
             self._chains[found[1]].append(found[2])
-        elif line != "add table inet lbctl-node":
+        elif line not in ("add table inet lbctl-node", "add counter inet lbctl-node over"):
             raise ValueError(f"syntax error: {line}")
 
     def _change(self, verb: str, home: str, listed: str) -> None:
         for text in listed.split(", "):
-            key, _, value = text.partition(" : ")
+            key, value = _parted(text)
             there = key in self.homes[home]
             if there is (verb == "add"):
                 raise ValueError(f"{verb} {key}: {'exists' if there else 'no such element'}")
@@ -66,3 +66,12 @@ class Kernel:
                 else:
                     found.element(home, key, end)
         return found.elements()
+
+
+def _parted(text: str) -> tuple[str, str]:
+    """Return an element's key, and what it leads to or the limit that it carries."""
+    limit = re.fullmatch(r"(.*) ((?:ct count|limit rate) .*)", text)
+    if limit:
+        return limit[1], limit[2]
+    key, _, value = text.partition(" : ")
+    return key, value

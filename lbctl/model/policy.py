@@ -36,7 +36,7 @@ class Aspect(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What each node takes at most for one virtual service; 0: any number."""
+    """What each node takes at most at each place of one virtual service; 0: any number."""
 
     connections: int = 0
     """At a time."""
@@ -210,7 +210,13 @@ EVERYWHERE = frozenset(
 """What each backend that moves packets can do; the agent itself asks members and ends drains."""
 CAPABILITIES: dict[str, frozenset[Aspect]] = {
     "ovs": EVERYWHERE | {Aspect.SOURCE_HASH},
-    "nft": EVERYWHERE | {Aspect.SOURCE_HASH, Aspect.ROUND_ROBIN},
+    "nft": EVERYWHERE
+    | {
+        Aspect.SOURCE_HASH,
+        Aspect.ROUND_ROBIN,
+        Aspect.CONNECTIONS,
+        Aspect.CONNECTIONS_PER_SECOND,
+    },
     "ipvs": EVERYWHERE
     | {
         Aspect.SOURCE_HASH,

@@ -1,5 +1,6 @@
 """One contract for every node backend: the one in memory, and those with real packets."""
 
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -25,7 +26,7 @@ from dataplane_worlds import (
     weighted,
 )
 from ipvs_world import IpvsWorld
-from lbctl.model.policy import CAPABILITIES, EVERYWHERE, Aspect
+from lbctl.model.policy import CAPABILITIES, EVERYWHERE, Aspect, Limits
 from lbctl_dataplane.rules.draining import Draining
 from lbctl_dataplane.rules.frontend import Frontend
 
@@ -250,3 +251,39 @@ def test_connections_of_a_member_end_when_its_drain_time_is_over(
     # Who sends datagrams from one port goes on elsewhere; a connection is over.
     left = "pod1" if protocol == "UDP" else ""
     assert after == [name if name == "pod1" else left for name in before]
+
+
+@both
+def test_no_more_connections_at_a_time_than_the_limit(
+    world: World, able: frozenset[Aspect], vip: str
+) -> None:
+    at = build.place(vip)
+    limited = serve(world, at, (1, 2), limits=Limits(connections=3))
+    world.program(limited)
+    assert world.program(limited).changed == 0
+    with talks(world, at, 6) as made:
+        answered = [bool(name) for name in names(made)]
+        assert answered == ([True] * 3 + [False] * 3 if Aspect.CONNECTIONS in able else [True] * 6)
+        world.program(serve(world, at, (1, 2)))
+        with talks(world, at, 6) as later:
+            assert all(names(later))
+        assert [bool(name) for name in names(made)] == answered
+
+
+@both
+def test_no_more_new_connections_a_second_than_the_limit(
+    world: World, able: frozenset[Aspect], vip: str
+) -> None:
+    at = build.place(vip)
+    limited = serve(world, at, (1, 2), limits=Limits(connections_per_s=2))
+    world.program(limited)
+    assert world.program(limited).changed == 0
+    began = time.monotonic()
+    with talks(world, at, 12) as made:
+        took_s = time.monotonic() - began
+        answered = len(list(filter(None, names(made))))
+    if Aspect.CONNECTIONS_PER_SECOND in able:
+        # Two at once, and two more a second: on a slow machine this allows more.
+        assert 2 <= answered <= 2 + 2 * (took_s + 1)
+    else:
+        assert answered == 12

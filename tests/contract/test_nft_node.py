@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import socket
+import time
 from collections.abc import Awaitable, Callable, Iterator
 
 import pytest
@@ -12,6 +13,7 @@ import dataplane_builders as build
 import event_loops
 from dataplane_bed import network_of
 from dataplane_worlds import PORT, TARGET, V4, V6, NftWorld, names, serve, talks
+from lbctl.model.policy import Limits
 from lbctl_dataplane.backends import audits
 from lbctl_dataplane.backends.port import NodeBackend
 from lbctl_dataplane.rules.frontend import Frontend
@@ -41,6 +43,12 @@ def world(routed_bed: dataplane_bed.Bed) -> Iterator[NftWorld]:
 
 def nft(world: NftWorld, *words: str) -> str:
     return sh("nft", *words, inside=world.bed.node)
+
+
+def refused(world: NftWorld) -> int:
+    """Return what was refused beyond a limit."""
+    listed = nft(world, "list", "counter", *OURS, "over")
+    return int(listed.partition("packets ")[2].split()[0])
 
 
 def load(world: NftWorld, text: str) -> None:
@@ -84,6 +92,44 @@ def test_without_members_clients_are_refused_at_once(world: NftWorld, vip: str) 
         with world.bed.udp(vip, port) as datagrams, pytest.raises(ConnectionRefusedError):
             datagrams.send(b"hello")
             datagrams.recv(100)
+
+
+@both
+def test_what_is_beyond_a_limit_is_refused_at_once_and_counted(world: NftWorld, vip: str) -> None:
+    at = build.place(vip)
+    limits = Limits(connections=1, connections_per_s=1000)
+    world.program(serve(world, at, (1,), limits=limits))
+    before = refused(world)
+    with world.bed.connect(vip, PORT) as first:
+        assert first.recv(100)
+        with pytest.raises(ConnectionRefusedError):
+            world.bed.connect(vip, PORT)
+    assert refused(world) == before + 1
+
+
+@both
+def test_a_change_of_members_leaves_the_count_of_connections_alone(
+    world: NftWorld, vip: str
+) -> None:
+    at, limits = build.place(vip), Limits(connections=2)
+    world.program(serve(world, at, (1,), limits=limits))
+    with talks(world, at, 2) as made:
+        assert names(made) == ["pod1", "pod1"]
+        world.program(serve(world, at, (1, 2), limits=limits))
+        with pytest.raises(ConnectionRefusedError):
+            world.bed.connect(vip, PORT)
+        assert names(made) == ["pod1", "pod1"]
+
+
+@both
+def test_a_connection_that_ended_makes_room_for_another(world: NftWorld, vip: str) -> None:
+    world.program(serve(world, build.place(vip), (1,), limits=Limits(connections=1)))
+    for _ in range(3):
+        with world.bed.connect(vip, PORT) as connection:
+            assert connection.recv(100)
+            connection.shutdown(socket.SHUT_RDWR)
+            assert connection.recv(100) == b""
+        time.sleep(0.05)  # the kernel looks for ended ones once in a tick of its clock
 
 
 @both
@@ -193,6 +239,10 @@ def test_the_same_objects_cost_no_command(world: NftWorld) -> None:
 DAMAGE = {
     "a slot taken away": "delete element {table} slots4x23 {{ {place} . 3 }}",
     "a VIP taken away": "delete element {table} vips4 {{ {vip} }}",
+    "another limit": (
+        "delete element {table} counts4 {{ {place} }}\n"
+        "add element {table} counts4 {{ {place} ct count over 2 }}"
+    ),
     "another interface": "add element {table} fabric {{ other0 }}",
     "a chain flushed": "flush chain {table} vip4",
     "a rule added": "insert rule {table} vip4 drop",
@@ -207,7 +257,7 @@ DAMAGE = {
 @pytest.mark.parametrize("damage", DAMAGE.values(), ids=DAMAGE)
 def test_damage_is_repaired_and_no_connection_notices(world: NftWorld, damage: str) -> None:
     at = build.place(V4)
-    wanted = serve(world, at, (1, 2))
+    wanted = serve(world, at, (1, 2), limits=Limits(connections=1000))
     world.program(wanted)
     whole = nft(world, "list", "table", *OURS)
     with talks(world, at, 5) as made:

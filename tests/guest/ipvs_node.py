@@ -5,12 +5,14 @@ lets everything through; the real one is tested with packets on the machine's ow
 """
 
 import asyncio
+import dataclasses
 import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from lbctl.delta import Delta
+from lbctl.model.policy import Limits
 from lbctl_dataplane.backends import ipvs
 from lbctl_dataplane.rules.frontend import Frontend, Member, Place
 from lbctl_dataplane.rules.nft_sets import Element
@@ -83,6 +85,7 @@ def render(frontend: Frontend) -> Json:
         "affinity": frontend.affinity,
         "affinity_timeout_s": frontend.affinity_timeout_s,
         "algorithm": frontend.algorithm,
+        "limits": dataclasses.astuple(frontend.limits),
     }
 
 
@@ -92,6 +95,7 @@ def parse(body: Mapping[str, Any]) -> Frontend:
     fields = {
         "place": Place(ipaddress.ip_address(vip), protocol, port),
         "source_ranges": tuple(body["source_ranges"]),
+        "limits": Limits(*body["limits"]),
         **lists,
     }
     return Frontend(**{**body, **fields})

@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 
 import dataplane_builders as build
 import nft_kernel
+from lbctl.model.policy import ALGORITHMS, Limits
 from lbctl_dataplane.rules import nft_rules
 from lbctl_dataplane.rules.frontend import Frontend, Place
 from lbctl_dataplane.rules.nft_compiler import NftCompiler
@@ -35,6 +36,8 @@ def frontends(draw: st.DrawFn, at: Place) -> Frontend:
         source_ranges=tuple(sorted(limited or ())),
         open_to_all=limited is None,
         affinity=draw(st.booleans()),
+        algorithm=draw(st.sampled_from(ALGORITHMS)),
+        limits=draw(st.builds(Limits, st.integers(0, 3), st.sampled_from([0, 5, 9]))),
     )
 
 

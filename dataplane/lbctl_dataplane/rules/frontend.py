@@ -5,11 +5,12 @@ import ipaddress
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 
-from lbctl.model.policy import ALGORITHMS, USUAL_WEIGHT, weight_of
+from lbctl.model.policy import ALGORITHMS, USUAL_WEIGHT, Limits, weight_of
 from lbctl.model.virtual_service import Address, Listener, Phase, Vip, VipRole, VirtualService
 from lbctl.translate import endpoints as endpoints_of
 from lbctl.translate.endpoints import Endpoint
 
+NO_LIMITS = Limits()
 Endpoints = Mapping[str, tuple[Endpoint, ...]]
 """Endpoints by the key of their virtual service; a missing key has none."""
 
@@ -59,6 +60,7 @@ class Frontend:
     """For how long without a connection; 0: a function of the address alone."""
     algorithm: str = ALGORITHMS[0]
     """Where affinity leaves a choice; a backend without it does as it does by default."""
+    limits: Limits = NO_LIMITS
     draining: tuple[Member, ...] = ()
     """Those of the lingering that terminate, where there is an end to that; sorted."""
     drain_timeout_s: int | None = None
@@ -184,6 +186,7 @@ def frontend_of(claim: Claim, endpoints: tuple[Endpoint, ...], node: str) -> Fro
         affinity=policy.by_client,
         algorithm=policy.algorithm,
         elsewhere=any(end.node != node for end in usable_at(claim, endpoints)),
+        limits=policy.limits,
     )
 
 

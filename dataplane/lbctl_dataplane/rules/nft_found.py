@@ -32,11 +32,14 @@ class Found:
         self._homes.add(name)
 
     def element(self, home: str, key: str, end: str = "") -> None:
-        """Take an element of a set or of a map without slots, in the words of nft."""
+        """Take an element of a set or of a map without slots, in the words of nft.
+
+        `end` is where it leads to, or the limit that it carries.
+        """
         if home.startswith("single"):
             self._put(Element(f"ends{home[-1]}", key), (end,))
         else:
-            self._put(Element(home, key), ())
+            self._put(Element(home, key), (end,) if end else ())
 
     def slot(self, home: str, place: str, slot: int, end: str) -> None:
         """Take one slot of a place; `home` is a map of slots."""

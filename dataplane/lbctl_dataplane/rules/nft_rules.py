@@ -7,7 +7,7 @@ import functools
 from collections.abc import Collection, Iterator, Sequence
 
 from lbctl.model.virtual_service import Address
-from lbctl_dataplane.rules import maglev
+from lbctl_dataplane.rules import maglev, nft_limits
 from lbctl_dataplane.rules.frontend import Frontend, Member
 from lbctl_dataplane.rules.nft_table import PROTOCOLS, Element, Elements, Ends
 
@@ -36,6 +36,8 @@ def elements(frontend: Frontend, here: Collection[Address]) -> Elements:
         found[Element(f"sticky{version}", key)] = ()
     elif _in_turn(frontend):
         found[Element(f"inturn{version}", key)] = ()
+    for home, limit in nft_limits.words(frontend.limits):
+        found[Element(f"{home}{version}", key)] = (limit,)
     if not frontend.open_to_all:
         found[Element(f"limited{version}", key)] = ()
         for source in _sources(frontend):

@@ -12,7 +12,7 @@ import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from lbctl_dataplane.rules import constants, maglev
+from lbctl_dataplane.rules import constants, maglev, nft_limits
 
 TABLE = f"inet {constants.NODE_TABLE}"
 PROTOCOLS = {"TCP": 6, "UDP": 17, "SCTP": 132}
@@ -21,11 +21,13 @@ VERSIONS = (4, 6)
 
 Ends = tuple[str, ...]
 """Where the slots of a place lead to, each `ADDRESS . PORT`: one, or as many as a Maglev table has.
-Empty for what is in a set and leads nowhere."""
+Empty for what is in a set and leads nowhere; what a set limits has the words of its limit."""
 
 _ELEMENTS_A_LINE = 500
 ROOM = 5_000
 """Elements of one transaction, about: nft takes some 2 kB of memory for each (measured)."""
+OVER = "over"
+"""Name of the counter of what was refused beyond a limit."""
 _SEED = 0x1B
 _ICMP = {4: 1, 6: 58}
 
@@ -60,6 +62,8 @@ def _homes() -> Iterator[tuple[str, str]]:
         yield f"sources{version}", f"set {{}} {{{{ {sources}; }}}}"
         yield f"sticky{version}", f"set {{}} {{{{ type {place}; }}}}"
         yield f"inturn{version}", f"set {{}} {{{{ type {place}; }}}}"
+        for home, kind in nft_limits.HOMES.items():
+            yield f"{home}{version}", f"set {{}} {{{{ type {place}; {kind}; }}}}"
         yield f"single{version}", f"map {{}} {{{{ type {place} : {address} . inet_service; }}}}"
         # `typeof jhash` makes nft 1.0.6 crash when it lists the map; `numgen` is a number as well.
         slot = f"{ip} daddr . meta l4proto . th dport . numgen inc mod 2 : {ip} daddr . th dport"
@@ -77,6 +81,7 @@ def _chains() -> Iterator[tuple[str, str, tuple[str, ...]]]:
             "reject with icmpx port-unreachable",
         ),
     )
+    yield "over", "", (f"counter name {OVER}", "goto refuse")
     for version in VERSIONS:
         client = f"{_ip(version)} saddr"
         yield f"sticky{version}", "", (*_by_slot(version, _hash(client)), "goto refuse")
@@ -102,6 +107,8 @@ def _vip(version: int) -> Iterator[str]:
     yield f"ct mark set ct mark and {others:#x} or {constants.NODE_MARK:#x}"
     yield f"meta l4proto {_ICMP[version]} drop"
     yield f"{place} @limited{version} {place} . {ip} saddr != @sources{version} drop"
+    # An element of these carries a limit of its own, and matches beyond it.
+    yield from (f"{place} @{home}{version} goto over" for home in nft_limits.HOMES)
     yield f"{_dnat(version)} {place} map @single{version}"
     yield f"{place} @sticky{version} goto sticky{version}"
     yield f"{place} @inturn{version} goto inturn{version}"
@@ -148,6 +155,7 @@ def new() -> str:
     """
     # Adding first makes the deletion work whether or not there is a table.
     lines = [f"add table {TABLE}", f"delete table {TABLE}", f"add table {TABLE}"]
+    lines.append(f"add counter {TABLE} {OVER}")
     lines += ["add " + form.format(f"{TABLE} {name}") for name, form in HOMES.items()]
     for name, (hook, rules) in CHAINS.items():
         lines.append(f"add chain {TABLE} {name}{f' {{ {hook}; }}' if hook else ''}")
@@ -194,7 +202,7 @@ def _render(desired: Elements, observed: Elements) -> str:
                 leaving.take(entry.home, entry.key)
         for entry, value in now.items():
             if was.get(entry) != value:
-                coming.take(entry.home, f"{entry.key} : {value}" if value else entry.key)
+                coming.take(entry.home, _text(entry, value))
     return "".join(f"{line}\n" for line in (*leaving.lines(), *coming.lines()))
 
 
@@ -203,13 +211,23 @@ def _contents(element: Element, ends: Ends | None) -> dict[Element, str]:
     if ends is None:
         return {}
     if not element.home.startswith("ends"):
-        return {element: ""}
+        return {element: "".join(ends)}
     version = element.home[-1]
     if len(ends) == 1:
         return {Element(f"single{version}", element.key): ends[0]}
     home = f"slots{version}x{len(ends)}"
     # A slot without an end is one that somebody took away.
     return {Element(home, f"{element.key} . {slot}"): end for slot, end in enumerate(ends) if end}
+
+
+def carries_limits(home: str) -> bool:
+    """Tell whether the elements of a set have limits."""
+    return home.startswith(tuple(nft_limits.HOMES))
+
+
+def _text(entry: Element, value: str) -> str:
+    between = "" if not value else " " if carries_limits(entry.home) else " : "
+    return f"{entry.key}{between}{value}"
 
 
 class _Batch:

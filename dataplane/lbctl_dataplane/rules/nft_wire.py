@@ -7,10 +7,10 @@ tenth of a microsecond of the kernel and one of ours (measured, docs/explanation
 import ipaddress
 import re
 import struct
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from lbctl_dataplane.rules import netlink, nft_found, nft_table
+from lbctl_dataplane.rules import netlink, nft_found, nft_limits, nft_table
 from lbctl_dataplane.rules.nft_found import Found
 
 TABLE = netlink.text_attribute(1, nft_table.TABLE.partition(" ")[2])
@@ -19,7 +19,7 @@ _RULE_CHAIN, _RULE_COMMENT = 2, 7
 _SET_NAME, _SET_FLAGS = 2, 3
 _ANONYMOUS = 1
 _SET_OF_ELEMENTS, _ELEMENTS = 2, 3
-_KEY, _END, _KEY_END = 1, 2, 10
+_KEY, _END, _EXPRESSION, _KEY_END = 1, 2, 7, 10
 _VALUE = 1
 _COMMENT = 0
 _NUMBER = struct.Struct("=I")
@@ -131,7 +131,7 @@ def take_elements(found: Found, home: Home, body: bytes) -> None:
                 found.slot(home.name, _known(home, place), slot, _known_end(home, end))
             else:
                 words = _range(home.key, key, parts.get(_KEY_END, key))
-                found.element(home.name, words, _known_end(home, end))
+                found.element(home.name, words, _known_end(home, end) or _limit(parts))
 
 
 def _parts(elements: bytes) -> Iterator[dict[int, bytes]]:
@@ -140,6 +140,11 @@ def _parts(elements: bytes) -> Iterator[dict[int, bytes]]:
             kind: next(netlink.attributes(value))[1] if kind in (_KEY, _END, _KEY_END) else value
             for kind, value in netlink.attributes(element)
         }
+
+
+def _limit(parts: Mapping[int, bytes]) -> str:
+    expression = parts.get(_EXPRESSION)
+    return "" if expression is None else nft_limits.parse(expression)
 
 
 def _known(home: Home, place: bytes) -> str:

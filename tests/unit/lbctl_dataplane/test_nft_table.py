@@ -4,6 +4,7 @@ import pytest
 
 import dataplane_builders as build
 import nft_kernel
+from lbctl.model.policy import Limits
 from lbctl_dataplane.rules import maglev, nft_rules, nft_table
 from lbctl_dataplane.rules.frontend import Frontend
 from lbctl_dataplane.rules.nft_compiler import NftCompiler
@@ -54,6 +55,12 @@ def test_limits_are_elements_as_nft_writes_them() -> None:
         Element("sources4", f"{KEY} . 10.0.0.0/8"),
         Element("sources4", f"{KEY} . 192.0.2.7"),
     }
+
+
+def test_a_place_with_limits_has_elements_that_carry_them() -> None:
+    found = elements(ONE, limits=Limits(connections=9, connections_per_s=5))
+    assert found[Element("counts4", KEY)] == ("ct count over 9",)
+    assert found[Element("rates4", KEY)] == ("limit rate over 5/second",)
 
 
 def test_affinity_is_an_element_as_well() -> None:

@@ -105,10 +105,9 @@ def test_what_a_backend_cannot_do_is_told_of_live_nodes_alone() -> None:
     found = policies.unsupported(rules.rules, agents)
     assert found == (
         ("new", (Aspect.SOURCE_HASH, Aspect.CONNECTIONS)),
-        ("nft", (Aspect.CONNECTIONS,)),
         ("ovs", (Aspect.CONNECTIONS,)),
     )
-    assert policies.told(found[2:]) == "backend ovs does not do limits.connections"
+    assert policies.told(found[1:]) == "backend ovs does not do limits.connections"
 
 
 # --- what becomes of the Service -----------------------------------------------------------------

@@ -1,0 +1,60 @@
+"""What a place takes at most on nft: limits that its elements in sets carry, each its own. Pure.
+
+A set's elements may have an expression each, which a lookup runs: it finds an element that is
+beyond its limit. So a new limit needs no new rule. Source: linux/netfilter/nf_tables.h.
+"""
+
+from collections.abc import Iterator
+
+from lbctl.model.policy import Limits
+from lbctl_dataplane.rules import netlink
+
+RATES, COUNTS = "rates", "counts"
+"""What the names of the sets begin with: new connections in a second, connections at a time."""
+HOMES = {RATES: "limit rate over 1/second", COUNTS: "ct count over 1"}
+"""What kind of expression elements have; a set is made with one."""
+FASTEST = 1_000_000
+"""New connections a second that no node gets to: a limit above it is none, which the kernel, that
+counts in nanoseconds, would refuse beyond 10^9."""
+USUAL_BURST = 5
+"""Packets; nft neither writes nor asks for it."""
+_NAME, _CONTENT = 1, 2
+_RATE, _UNIT, _BURST, _KIND, _RATE_FLAGS = 1, 2, 3, 4, 5
+_COUNT, _COUNT_FLAGS = 1, 2
+_OVER = 1
+_PACKETS = 0
+OTHER = "other"
+"""Stands for what we never write."""
+
+
+def words(limits: Limits) -> Iterator[tuple[str, str]]:
+    """Yield the kind of set and the limit as nft writes it.
+
+    As many connections may come at once as in a second.
+
+    >>> dict(words(Limits(connections=9, connections_per_s=100)))
+    {'rates': 'limit rate over 100/second burst 100 packets', 'counts': 'ct count over 9'}
+    """
+    if 0 < limits.connections_per_s <= FASTEST:
+        yield RATES, _rate(limits.connections_per_s, limits.connections_per_s)
+    if limits.connections:
+        yield COUNTS, f"ct count over {limits.connections}"
+
+
+def _rate(rate: int, burst: int) -> str:
+    tail = "" if burst == USUAL_BURST else f" burst {burst} packets"
+    return f"limit rate over {rate}/second{tail}"
+
+
+def parse(expression: bytes) -> str:
+    """Return the limit that an element carries in the words of nft, from what the kernel tells."""
+    parts = dict(netlink.attributes(expression))
+    name = parts.get(_NAME, b"").rstrip(b"\0")
+    told = dict(netlink.attributes(parts.get(_CONTENT, b"")))
+    numbers = {kind: int.from_bytes(value) for kind, value in told.items()}
+    if name == b"connlimit" and numbers.get(_COUNT_FLAGS) == _OVER:
+        return f"ct count over {numbers.get(_COUNT, 0)}"
+    by_packet = (numbers.get(_UNIT), numbers.get(_KIND, _PACKETS)) == (1, _PACKETS)
+    if name == b"limit" and by_packet and numbers.get(_RATE_FLAGS) == _OVER:
+        return _rate(numbers.get(_RATE, 0), numbers.get(_BURST, 0))
+    return OTHER
