@@ -2,22 +2,24 @@
 
 import re
 
+from lbctl_dataplane.rules.nft_elements import Element, Ends, Table
 from lbctl_dataplane.rules.nft_found import Found, slots_of
-from lbctl_dataplane.rules.nft_table import Element, Ends
+from lbctl_dataplane.rules.nft_table import TABLE
 
 COMMENT = re.compile(r' comment "([^"]*)"')
-CHAIN = re.compile(r"add chain inet lbctl-node (\S+)(?: \{ .*; \})?")
-RULE = re.compile(r"add rule inet lbctl-node (\S+) (.*)")
-HOME = re.compile(r"add (?:set|map) inet lbctl-node (\S+) \{ .*; \}")
-ELEMENTS = re.compile(r"(add|delete) element inet lbctl-node (\S+) \{ (.*) \}")
 
 
 class Kernel:
-    """Takes transactions, and lists what came of them."""
+    """Takes transactions about one table, and lists what came of them."""
 
-    def __init__(self) -> None:
+    def __init__(self, table: Table = TABLE) -> None:
         self.homes: dict[str, dict[str, str]] = {}
         self._chains: dict[str, list[str]] = {}
+        self._made = table
+        self._chain = re.compile(rf"add chain {table.name} (\S+)(?: \{{ .*; \}})?")
+        self._rule = re.compile(rf"add rule {table.name} (\S+) (.*)")
+        self._home = re.compile(rf"add (?:set|map) {table.name} (\S+) \{{ .*; \}}")
+        self._elements = re.compile(rf"(add|delete) element {table.name} (\S+) \{{ (.*) \}}")
 
     def apply(self, text: str) -> "Kernel":
         for line in text.splitlines():
@@ -25,17 +27,20 @@ class Kernel:
         return self
 
     def _take(self, line: str) -> None:
-        if line == "delete table inet lbctl-node":
-            self.__init__()  # type: ignore[misc]
-        elif found := ELEMENTS.fullmatch(line):
+        if line == f"delete table {self._made.name}":
+            self.__init__(self._made)  # type: ignore[misc]
+        elif found := self._elements.fullmatch(line):
             self._change(*found.groups())
-        elif found := HOME.fullmatch(line):
+        elif found := self._home.fullmatch(line):
             self.homes[found[1]] = {}
-        elif found := CHAIN.fullmatch(line):
+        elif found := self._chain.fullmatch(line):
             self._chains[found[1]] = []
-        elif found := RULE.fullmatch(line):
+        elif found := self._rule.fullmatch(line):
             self._chains[found[1]].append(found[2])
-        elif line not in ("add table inet lbctl-node", "add counter inet lbctl-node over"):
+        elif line not in (
+            f"add table {self._made.name}",
+            f"add counter {self._made.name} {self._made.counter}",
+        ):
             raise ValueError(f"syntax error: {line}")
 
     def _change(self, verb: str, home: str, listed: str) -> None:
@@ -51,7 +56,7 @@ class Kernel:
 
     def table(self) -> dict[Element, Ends] | None:
         """Return what is read back of it."""
-        found = Found()
+        found = Found(self._made)
         for chain, rules in self._chains.items():
             found.chain(chain)
             for rule in rules:

@@ -222,10 +222,11 @@ def cost(space: int, *words: str, text: str = "") -> Cost:
 READ_BACK = """
 import asyncio, resource, time
 from lbctl_dataplane.backends import nft_listing
+from lbctl_dataplane.rules import nft_table
 def used():
     return time.process_time(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 before = used()
-assert asyncio.run(nft_listing.read())
+assert asyncio.run(nft_listing.read(nft_table.TABLE))
 print(*(after - one for after, one in zip(used(), before)))
 """
 """What the agent does in an audit after somebody else's transaction."""

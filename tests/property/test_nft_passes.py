@@ -9,7 +9,7 @@ from lbctl.model.policy import ALGORITHMS, Limits
 from lbctl_dataplane.rules import nft_rules
 from lbctl_dataplane.rules.frontend import Frontend, Place
 from lbctl_dataplane.rules.nft_compiler import NftCompiler
-from lbctl_dataplane.rules.nft_table import Elements
+from lbctl_dataplane.rules.nft_elements import Elements
 from lbctl_dataplane.rules.pod_routes import PodRoutes
 
 PLACES = (
@@ -59,9 +59,9 @@ def wanted(serving: list[Frontend], ways: PodRoutes) -> Elements:
 
 
 def apply(kernel: nft_kernel.Kernel, compiler: NftCompiler) -> None:
-    for text in compiler.transactions()[0]:
+    for text in compiler.table.transactions()[0]:
         kernel.apply(text)
-    compiler.took()
+    compiler.table.took()
 
 
 @hypothesis.given(passes)
@@ -69,12 +69,12 @@ def test_each_pass_reaches_what_is_wanted_and_then_rests(
     steps: list[tuple[list[Frontend], PodRoutes]],
 ) -> None:
     kernel, compiler = nft_kernel.Kernel(), NftCompiler(["svc0"])
-    compiler.read_back(kernel.table())
+    compiler.table.read_back(kernel.table())
     for step, ways in steps:
         compiler.update(step, ways)
         apply(kernel, compiler)
         assert kernel.table() == wanted(step, ways)
-        assert compiler.transactions() == ((), 0)
+        assert compiler.table.transactions() == ((), 0)
 
 
 @hypothesis.given(passes)
@@ -84,7 +84,7 @@ def test_a_restart_at_any_pass_goes_on_from_what_is_there(
     kernel = nft_kernel.Kernel()
     for step, ways in steps:
         compiler = NftCompiler(["svc0"])
-        compiler.read_back(kernel.table())
+        compiler.table.read_back(kernel.table())
         compiler.update(step, ways)
         apply(kernel, compiler)
         assert kernel.table() == wanted(step, ways)

@@ -1,21 +1,14 @@
-"""The nftables backend: the node's kernel translates addresses; one transaction per change.
-
-A pass sends what it changes and nothing else: a transaction is all or nothing, so what was taken is
-there. Everything is read back when that chain of knowledge has a gap: at the start, after a
-failure, and in an audit when the kernel has counted a transaction that was not ours, since others
-may have changed our table. Tables of others are never looked at.
-"""
+"""The nftables backend: the node's kernel translates addresses."""
 
 import logging
 from collections.abc import Callable, Collection, Sequence
 
-from lbctl.model import errors
 from lbctl.model.virtual_service import Address
-from lbctl_dataplane.backends import audits, commands, conntrack, nft_listing, node_facts
-from lbctl_dataplane.backends import generation as netfilter
+from lbctl_dataplane.backends import conntrack, node_facts
+from lbctl_dataplane.backends.kernel_table import KernelTable
 from lbctl_dataplane.backends.node_facts import NodeFacts
 from lbctl_dataplane.backends.port import Leg, Outcome
-from lbctl_dataplane.rules import constants, frontend, nft_table, tracked
+from lbctl_dataplane.rules import constants, frontend, tracked
 from lbctl_dataplane.rules.frontend import Frontend
 from lbctl_dataplane.rules.nft_compiler import NftCompiler
 
@@ -23,8 +16,6 @@ log = logging.getLogger(__name__)
 
 FEW = 4
 """Ended connections up to which nobody looks first whether there are any."""
-LOADING_S = 60.0
-"""Longest time for one nft command: ten thousand Services take some seconds."""
 _MARKED = ("--mark", f"{constants.NODE_MARK:#x}/{constants.NODE_MARK_MASK:#x}")
 
 
@@ -35,9 +26,7 @@ class NftBackend:
         self._facts = NodeFacts(service_interface)
         self._legs = legs
         self._compiler = NftCompiler([service_interface])
-        self._audits = audits.Audits()
-        self._generation: int | None = None
-        """The kernel's count at which the table is what is known of it."""
+        self._table = KernelTable(self._compiler.table)
         self._swept = False
         self._ended: frozenset[tracked.Tracked] = frozenset()
         """Connections that are to be dropped."""
@@ -57,54 +46,17 @@ class NftBackend:
         try:
             changed = await self._make_it_so(frontends)
         except BaseException:
-            self._distrust()
+            self._swept = False
+            self._table.distrust()
             raise
         return Outcome(changed, self._compiler.missing)
 
-    def _distrust(self) -> None:
-        self._swept, self._generation = False, None
-        self._audits.distrust()
-
     async def _make_it_so(self, frontends: Sequence[Frontend]) -> int:
-        auditing = self._audits.due()
-        if auditing:
+        if self._table.audit_due():
             node_facts.check_forwarding(frontend.served_versions(frontends))
-            with self._audits.running():
-                await self._read_back()
-        texts, changed = self._compiler.transactions()
-        if texts:
-            for text in texts:
-                await commands.run("nft", "-f", "-", stdin=text, timeout_s=LOADING_S)
-            self._compiler.took()
-            self._count_own(len(texts))
-            if auditing:
-                await self._verify()
+        changed = await self._table.make_it_so()
         await self._forget()
         return changed
-
-    async def _verify(self) -> None:
-        """Read back a table that differed from what it was known to hold."""
-        self._generation = None
-        await self._read_back()
-        texts, changed = self._compiler.transactions()
-        if texts:
-            raise errors.Unavailable(
-                f"table {nft_table.TABLE} differs in {changed} places after a transaction that "
-                f"the kernel took; the first: {texts[0].partition(chr(10))[0][:200]}"
-            )
-
-    async def _read_back(self) -> None:
-        """Take what the kernel holds, unless it counted no transaction but ours since."""
-        generation = netfilter.read()
-        if generation != self._generation:
-            self._compiler.read_back(await nft_listing.read())
-            self._generation = generation
-
-    def _count_own(self, transactions: int) -> None:
-        """Note our transactions; with another's between them the table is to be read again."""
-        now, known = netfilter.read(), self._generation
-        ours = known is not None and netfilter.follows(now, known, transactions)
-        self._generation = now if ours else None
 
     async def _forget(self) -> None:
         """Drop the connections whose member or place is gone.

@@ -1,4 +1,4 @@
-"""Our nftables table on a node, asked of the kernel itself: element by element, no copy in nft."""
+"""An nftables table of ours, asked of the kernel itself: element by element, no copy in nft."""
 
 import asyncio
 import errno
@@ -8,9 +8,9 @@ from collections.abc import AsyncIterator
 
 from lbctl.model import errors
 from lbctl_dataplane.backends import commands
-from lbctl_dataplane.rules import netlink, nft_table, nft_wire
+from lbctl_dataplane.rules import netlink, nft_wire
+from lbctl_dataplane.rules.nft_elements import Element, Ends, Table
 from lbctl_dataplane.rules.nft_found import Found
-from lbctl_dataplane.rules.nft_table import Element, Ends
 
 TRIES = 3
 """Of a listing into which transactions of others fall."""
@@ -19,14 +19,14 @@ _LONGEST = 1 << 16
 """Bytes of one `recv`: the kernel fills 32 kB at most."""
 
 
-async def read() -> dict[Element, Ends] | None:
+async def read(table: Table) -> dict[Element, Ends] | None:
     """Return the table's elements; None where it is not as we make it, or not there.
 
     Raises Unavailable. While others change their tables all the time, what the last try found
     counts: what it missed is added once more, which changes nothing.
     """
     for _ in range(TRIES):
-        listing = _Listing()
+        listing = _Listing(table)
         found = await listing.found()
         if not listing.interrupted:
             break
@@ -34,21 +34,24 @@ async def read() -> dict[Element, Ends] | None:
 
 
 class _Listing:
-    def __init__(self) -> None:
+    def __init__(self, table: Table) -> None:
+        self._table = table
+        self._family = nft_wire.family_of(table)
         self.interrupted = False
 
     async def found(self) -> dict[Element, Ends] | None:
-        taken = Found()
+        taken, table = Found(self._table), nft_wire.attribute_of(self._table)
         try:
             async for body in self._all(netlink.GET_CHAIN, b""):
                 nft_wire.take_chain(taken, body)
-            async for body in self._all(netlink.GET_RULE, nft_wire.TABLE):
+            async for body in self._all(netlink.GET_RULE, table):
                 nft_wire.take_rule(taken, body)
-            async for body in self._all(netlink.GET_SET, nft_wire.TABLE):
+            async for body in self._all(netlink.GET_SET, table):
                 nft_wire.take_home(taken, body)
-            for name in nft_table.HOMES:
-                home = nft_wire.home(name)
-                async for body in self._all(netlink.GET_ELEMENTS, nft_wire.elements_of(home)):
+            for name in self._table.homes.keys() - self._table.records:
+                home = nft_wire.home(self._table, name)
+                wanted = nft_wire.elements_of(self._table, home)
+                async for body in self._all(netlink.GET_ELEMENTS, wanted):
                     nft_wire.take_elements(taken, home, body)
         except FileNotFoundError:  # no table, or one without a set of ours
             return None
@@ -61,7 +64,7 @@ class _Listing:
         """Yield the bodies of all messages of a list; others have their turn in between."""
         with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _NETFILTER) as kernel:
             kernel.settimeout(commands.TIMEOUT_S)
-            kernel.send(netlink.request(kind, attributes))
+            kernel.send(netlink.request(kind, attributes, family=self._family))
             while True:
                 for message in netlink.messages(kernel.recv(_LONGEST)):
                     self.interrupted |= bool(message.flags & netlink.INTERRUPTED)

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 FAMILY_ANY, FAMILY_INET = 0, 1
+FAMILIES = {"inet": FAMILY_INET, "netdev": 5}
 _SUBSYSTEM = 10 << 8
 GET_CHAIN, GET_RULE, GET_SET, GET_ELEMENTS = (_SUBSYSTEM | kind for kind in (4, 7, 10, 13))
 NEW_GENERATION, GET_GENERATION = _SUBSYSTEM | 15, _SUBSYSTEM | 16

@@ -6,8 +6,7 @@ from lbctl.model.virtual_service import Address
 from lbctl_dataplane.rules import nft_rules, nft_table, tracked
 from lbctl_dataplane.rules.behind import Reached
 from lbctl_dataplane.rules.frontend import Frontend
-from lbctl_dataplane.rules.kept import Kept
-from lbctl_dataplane.rules.nft_table import Element, Elements, Ends
+from lbctl_dataplane.rules.nft_elements import Elements, KeptTable
 from lbctl_dataplane.rules.pod_routes import PodRoutes
 from lbctl_dataplane.rules.tracked import Tracked
 
@@ -16,10 +15,9 @@ class NftCompiler:
     """What the table should hold, what it is known to hold, and who may have connections."""
 
     def __init__(self, devices: Sequence[str]) -> None:
-        self._elements: Kept[Element, Ends] = Kept()
+        self.table = KeptTable(nft_table.TABLE)
+        self._elements = self.table.elements
         self._elements.add(nft_rules.frame(devices))
-        self._whole = False
-        """Whether there is a table whose elements can be changed, instead of replacing all."""
         self._behind = Reached()
         self._parts: dict[int, Elements] = {}
 
@@ -48,26 +46,6 @@ class NftCompiler:
         for fresh in turn.new | again:
             self._put(fresh)
         return ended - tracked.of(turn.now[fresh] for fresh in turn.new)
-
-    def read_back(self, observed: Elements | None) -> None:
-        """Take what the kernel holds; None where there is no table, or not one as we make it."""
-        self._whole = observed is not None
-        self._elements.read_back(observed or {})
-
-    def transactions(self) -> tuple[tuple[str, ...], int]:
-        """Return what makes the kernel hold what it should, and how many things that changes."""
-        desired, observed = self._elements.parts()
-        changed = len(desired.keys() | observed.keys())
-        texts = tuple(nft_table.transactions(desired, observed))
-        if self._whole:
-            return texts, changed
-        first, *rest = texts or ("",)
-        return (nft_table.new() + first, *rest), changed + len(nft_table.CHAINS)
-
-    def took(self) -> None:
-        """Note that the kernel took them."""
-        self._elements.took(self._elements.changes())
-        self._whole = True
 
     def _drop(self, known: int) -> None:
         self._elements.remove(self._parts.pop(known))

@@ -1,9 +1,8 @@
-"""What the kernel holds of our nftables table, taken in piece by piece. Pure."""
+"""What the kernel holds of one of our nftables tables, taken in piece by piece. Pure."""
 
 import re
 
-from lbctl_dataplane.rules import nft_table
-from lbctl_dataplane.rules.nft_table import Element, Ends
+from lbctl_dataplane.rules.nft_elements import Element, Ends, Table
 
 _SLOT_MAP = re.compile(r"slots([46])x(\d+)")
 
@@ -11,7 +10,8 @@ _SLOT_MAP = re.compile(r"slots([46])x(\d+)")
 class Found:
     """Takes a table's chains, rules, sets and elements, each once, in any order."""
 
-    def __init__(self) -> None:
+    def __init__(self, table: Table) -> None:
+        self.table = table
         self._marks: dict[str, list[str]] = {}
         self._homes: set[str] = set()
         self._elements: dict[Element, Ends] = {}
@@ -61,7 +61,7 @@ class Found:
         None where the table is not as we make it, so that it has to be replaced: sets, maps, chains
         or rules are others, or a place leads to two sets of members.
         """
-        if self.marks() != nft_table.MARKS or self._homes != nft_table.HOMES.keys():
+        if self.marks() != self.table.marks or self._homes != self.table.homes.keys():
             return None
         for home, places in self._slots.items():
             while places:

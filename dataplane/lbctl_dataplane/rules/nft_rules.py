@@ -9,7 +9,8 @@ from collections.abc import Collection, Iterator, Sequence
 from lbctl.model.virtual_service import Address
 from lbctl_dataplane.rules import maglev, nft_limits
 from lbctl_dataplane.rules.frontend import Frontend, Member
-from lbctl_dataplane.rules.nft_table import PROTOCOLS, Element, Elements, Ends
+from lbctl_dataplane.rules.nft_elements import Element, Elements, Ends
+from lbctl_dataplane.rules.nft_table import PROTOCOLS
 
 
 def frame(devices: Sequence[str]) -> Elements:

@@ -1,4 +1,4 @@
-"""What the kernel tells of our nftables table over netlink, as the words that nft has for it. Pure.
+"""What the kernel tells of a table of ours over netlink, as the words that nft has for it. Pure.
 
 `nft` takes 2 kB of memory and 35 µs for each element that it lists; read so, an element costs a
 tenth of a microsecond of the kernel and one of ours (measured, docs/explanation/benchmarks.md).
@@ -10,10 +10,11 @@ import struct
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from lbctl_dataplane.rules import netlink, nft_found, nft_limits, nft_table
+from lbctl_dataplane.rules import netlink, nft_found, nft_limits
+from lbctl_dataplane.rules.nft_elements import Table
 from lbctl_dataplane.rules.nft_found import Found
 
-TABLE = netlink.text_attribute(1, nft_table.TABLE.partition(" ")[2])
+_TABLE = 1
 _CHAIN_TABLE, _CHAIN_NAME = 1, 3
 _RULE_CHAIN, _RULE_COMMENT = 2, 7
 _SET_NAME, _SET_FLAGS = 2, 3
@@ -46,6 +47,14 @@ def _own_endian(value: bytes) -> str:
     return str(_NUMBER.unpack(value)[0])
 
 
+def _mark(value: bytes) -> str:
+    return f"{_NUMBER.unpack(value)[0]:#010x}"
+
+
+def _hardware_address(value: bytes) -> str:
+    return value.hex(":")
+
+
 def _name(value: bytes) -> str:
     return value.rstrip(b"\0").decode(errors="replace")
 
@@ -56,6 +65,8 @@ _FIELDS = {
     **dict.fromkeys(("inet_proto", "meta l4proto"), Field(1, _big_endian)),
     **dict.fromkeys(("inet_service", "th dport"), Field(2, _big_endian)),
     "numgen inc mod 2": Field(4, _own_endian),
+    **dict.fromkeys(("mark", "meta mark"), Field(4, _mark)),
+    "ether_addr": Field(6, _hardware_address),
     "ifname": Field(16, _name),
 }
 """By type and by the expression that stands for it in `typeof`."""
@@ -72,9 +83,19 @@ class Home:
     """Words for keys, without their slots, and for ends that were met before: most come again."""
 
 
-def home(name: str) -> Home:
-    """Return one of our sets and maps."""
-    key, end = _TYPES.findall(nft_table.HOMES[name])[0]
+def attribute_of(table: Table) -> bytes:
+    """Return the attribute that asks for what a table holds."""
+    return netlink.text_attribute(_TABLE, table.name.partition(" ")[2])
+
+
+def family_of(table: Table) -> int:
+    """Return the number of a table's family."""
+    return netlink.FAMILIES[table.name.partition(" ")[0]]
+
+
+def home(table: Table, name: str) -> Home:
+    """Return one of a table's sets and maps."""
+    key, end = _TYPES.findall(table.homes[name])[0]
     return Home(name, _fields(key), _fields(end))
 
 
@@ -83,14 +104,14 @@ def _fields(types: str) -> tuple[Field, ...]:
 
 
 def take_chain(found: Found, body: bytes) -> None:
-    """Take one of all chains of the family, if it is ours."""
+    """Take one of all chains of the family, if it is the table's."""
     parts = dict(netlink.attributes(body))
-    if netlink.text_attribute(_CHAIN_TABLE, _name(parts[_CHAIN_TABLE])) == TABLE:
+    if _name(parts[_CHAIN_TABLE]) == found.table.name.partition(" ")[2]:
         found.chain(_name(parts[_CHAIN_NAME]))
 
 
 def take_rule(found: Found, body: bytes) -> None:
-    """Take a rule of our table."""
+    """Take a rule of the table."""
     parts = dict(netlink.attributes(body))
     found.rule(_name(parts[_RULE_CHAIN]), _comment(parts.get(_RULE_COMMENT, b"")))
 
@@ -107,15 +128,15 @@ def _comment(notes: bytes) -> str:
 
 
 def take_home(found: Found, body: bytes) -> None:
-    """Take a set or map of our table; those of single rules are parts of these."""
+    """Take a set or map of the table; those of single rules are parts of these."""
     parts = dict(netlink.attributes(body))
     if not int.from_bytes(parts.get(_SET_FLAGS, b"")) & _ANONYMOUS:
         found.home(_name(parts[_SET_NAME]))
 
 
-def elements_of(home: Home) -> bytes:
+def elements_of(table: Table, home: Home) -> bytes:
     """Return the attributes that ask for the elements of a set or map."""
-    return TABLE + netlink.text_attribute(_SET_OF_ELEMENTS, home.name)
+    return attribute_of(table) + netlink.text_attribute(_SET_OF_ELEMENTS, home.name)
 
 
 def take_elements(found: Found, home: Home, body: bytes) -> None:

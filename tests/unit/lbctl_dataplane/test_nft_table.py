@@ -5,10 +5,11 @@ import pytest
 import dataplane_builders as build
 import nft_kernel
 from lbctl.model.policy import Limits
-from lbctl_dataplane.rules import maglev, nft_rules, nft_table
+from lbctl_dataplane.rules import maglev, nft_rules
 from lbctl_dataplane.rules.frontend import Frontend
 from lbctl_dataplane.rules.nft_compiler import NftCompiler
-from lbctl_dataplane.rules.nft_table import Element, Elements
+from lbctl_dataplane.rules.nft_elements import Element, Elements
+from lbctl_dataplane.rules.nft_table import TABLE
 
 ONE = "10.0.0.1"
 HERE = {build.ip(text) for text in (ONE, "10.0.0.2", "fd00::1", "fd00::2")}
@@ -83,7 +84,7 @@ def test_a_member_less_changes_its_slots_and_nothing_else() -> None:
         {Element("ends4", KEY): nft_rules.ends(build.members(*addresses), in_turn=False)}
         for addresses in ((ONE, "10.0.0.2", "10.0.0.3", "10.0.0.4"), (ONE, "10.0.0.2", "10.0.0.3"))
     )
-    (text,) = nft_table.transactions(two, three)
+    (text,) = TABLE.transactions(two, three)
     leaving, coming = text.splitlines()
     assert leaving.startswith("delete element inet lbctl-node slots4x41 {")
     assert leaving.count(",") == coming.count(",") < 20
@@ -94,17 +95,17 @@ def test_a_large_load_comes_in_parts_and_its_vips_come_last() -> None:
     ends = tuple("10.0.0.1 . 80" for _ in range(41))
     places = {Element("ends4", f"198.18.0.{number} . 6 . 80"): ends for number in range(250)}
     vips = {Element("vips4", f"198.18.0.{number}"): () for number in range(250)}
-    texts = list(nft_table.transactions({**places, **vips}, {}))
+    texts = list(TABLE.transactions({**places, **vips}, {}))
     assert len(texts) == 3
     assert [("vips4" in text) for text in texts] == [False, False, True]
-    back = list(nft_table.transactions({}, {**places, **vips}))
+    back = list(TABLE.transactions({}, {**places, **vips}))
     assert ("vips4" in back[0], "vips4" in back[-1]) == (True, False)
 
 
-MADE = nft_table.new() + next(nft_table.transactions(elements(ONE), {}))
-SINGLE = f"add element {nft_table.TABLE} single4 {{ {KEY} : {ONE} . 8080 }}\n"
-SLOT = f"add element {nft_table.TABLE} slots4x23 {{{{ {KEY} . {{}} : 10.0.0.9 . 1 }}}}\n"
-REFUSE = f"{nft_table.TABLE} refuse"
+MADE = TABLE.new() + next(TABLE.transactions(elements(ONE), {}))
+SINGLE = f"add element {TABLE.name} single4 {{ {KEY} : {ONE} . 8080 }}\n"
+SLOT = f"add element {TABLE.name} slots4x23 {{{{ {KEY} . {{}} : 10.0.0.9 . 1 }}}}\n"
+REFUSE = f"{TABLE.name} refuse"
 
 
 @pytest.mark.parametrize(
@@ -112,7 +113,7 @@ REFUSE = f"{nft_table.TABLE} refuse"
     [
         (' comment "', ' comment "f'),
         ("vips6 {", "vips5 {"),
-        (f"add chain {REFUSE}", f"add chain {nft_table.TABLE} other\nadd chain {REFUSE}"),
+        (f"add chain {REFUSE}", f"add chain {TABLE.name} other\nadd chain {REFUSE}"),
         (f"add rule {REFUSE}", f"add rule {REFUSE} drop\nadd rule {REFUSE}"),
         (SINGLE, SINGLE + SLOT.format(0)),
         (SINGLE, SLOT.format(23)),
@@ -129,6 +130,6 @@ def test_no_table_is_not_whole() -> None:
 
 
 def test_what_the_compiler_did_not_read_it_replaces() -> None:
-    texts, changed = NftCompiler(["svc0"]).transactions()
+    texts, changed = NftCompiler(["svc0"]).table.transactions()
     assert texts[0].startswith("add table inet lbctl-node\ndelete table inet lbctl-node\n")
-    assert changed == len(nft_table.CHAINS) + 1
+    assert changed == len(TABLE.chains) + 1

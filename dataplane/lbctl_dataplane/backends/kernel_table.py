@@ -1,0 +1,74 @@
+"""One nftables table of ours in the kernel: one transaction per change, read back in audits.
+
+A pass sends what it changes and nothing else: a transaction is all or nothing, so what was taken is
+there. Everything is read back when that chain of knowledge has a gap: at the start, after a
+failure, and in an audit when the kernel has counted a transaction that was not ours, since others
+may have changed our table. Tables of others are never looked at.
+"""
+
+from lbctl.model import errors
+from lbctl_dataplane.backends import audits, commands, nft_listing
+from lbctl_dataplane.backends import generation as netfilter
+from lbctl_dataplane.rules.nft_elements import KeptTable
+
+LOADING_S = 60.0
+"""Longest time for one nft command: ten thousand Services take some seconds."""
+
+
+class KernelTable:
+    """The kernel's side of a table."""
+
+    def __init__(self, kept: KeptTable) -> None:
+        self._kept = kept
+        self._audits = audits.Audits()
+        self._generation: int | None = None
+        """The kernel's count at which the table is what is known of it."""
+
+    def audit_due(self) -> bool:
+        """Tell whether the next call of `make_it_so` reads everything back."""
+        return self._audits.due()
+
+    def distrust(self) -> None:
+        """Read everything back next time: what is known may be wrong."""
+        self._generation = None
+        self._audits.distrust()
+
+    async def make_it_so(self) -> int:
+        """Make the kernel hold what it should; return how many things that changed."""
+        auditing = self._audits.due()
+        if auditing:
+            with self._audits.running():
+                await self._read_back()
+        texts, changed = self._kept.transactions()
+        if texts:
+            for text in texts:
+                await commands.run("nft", "-f", "-", stdin=text, timeout_s=LOADING_S)
+            self._kept.took()
+            self._count_own(len(texts))
+            if auditing:
+                await self._verify()
+        return changed
+
+    async def _verify(self) -> None:
+        """Read back a table that differed from what it was known to hold."""
+        self._generation = None
+        await self._read_back()
+        texts, changed = self._kept.transactions()
+        if texts:
+            raise errors.Unavailable(
+                f"table {self._kept.table.name} differs in {changed} places after a transaction "
+                f"that the kernel took; the first: {texts[0].partition(chr(10))[0][:200]}"
+            )
+
+    async def _read_back(self) -> None:
+        """Take what the kernel holds, unless it counted no transaction but ours since."""
+        generation = netfilter.read()
+        if generation != self._generation:
+            self._kept.read_back(await nft_listing.read(self._kept.table))
+            self._generation = generation
+
+    def _count_own(self, transactions: int) -> None:
+        """Note our transactions; with another's between them the table is to be read again."""
+        now, known = netfilter.read(), self._generation
+        ours = known is not None and netfilter.follows(now, known, transactions)
+        self._generation = now if ours else None
