@@ -298,6 +298,8 @@ class AgentSettings(_Section):
     """The port or interface towards the fabric; traffic to VIPs enters here."""
     legs: tuple[str, ...] = ()
     """Addresses of the service interface, ≤ 1 per family; empty: the Node's `lbctl.io/legs`."""
+    peers: Literal["auto", "on", "off"] = "auto"
+    """Forward to other nodes' members: `on` by weight, for plain ECMP; `auto` without own ones."""
     answer_ping: bool = True
     """VIPs answer ICMP echo requests while they have members; else nobody does."""
     state_dir: str = "/var/lib/lbctl"

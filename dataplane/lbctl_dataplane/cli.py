@@ -13,6 +13,7 @@ from lbctl.runtime import config_file, logs, options, program
 from lbctl.settings import AgentSettings, Settings
 from lbctl_dataplane import agent as agents
 from lbctl_dataplane import metrics
+from lbctl_dataplane.backends.peers import Peers
 from lbctl_dataplane.backends.port import NodeBackend
 from lbctl_dataplane.own_legs import OwnLegs
 from lbctl_dataplane.roles import Role
@@ -103,7 +104,8 @@ def _node(node: str, settings: Settings, tally: metrics.Probes) -> Role:
     prober.allow_many_files()
     chosen = choice.choose(asked.backend, asked.bridge, ovs.run_dir())
     backend = _backend(chosen.name, asked, own)
-    return NodeRole(node, backend, chosen, own, prober.Prober(tally))
+    peers = _peers(node, chosen.name, asked, own)
+    return NodeRole(node, backend, chosen, own, prober.Prober(tally), peers)
 
 
 def _backend(name: str, asked: AgentSettings, own: OwnLegs) -> NodeBackend:
@@ -117,6 +119,20 @@ def _backend(name: str, asked: AgentSettings, own: OwnLegs) -> NodeBackend:
     if name == choice.ANNOUNCE:
         return announce.AnnounceOnly(interface, own.now)
     return ovs.OvsBackend(ground.Names(asked.bridge, interface), own.now)
+
+
+def _peers(node: str, backend: str, asked: AgentSettings, own: OwnLegs) -> Peers:
+    from lbctl_dataplane.backends import choice, peers
+
+    if backend != choice.NFT:
+        wished = asked.peers == "on"
+        return peers.NoPeers(
+            f"backend {backend} can't forward to peers: set agent.peers to auto" if wished else ""
+        )
+    if asked.peers == "off":
+        return peers.PeersOff()
+    everywhere = asked.peers == "on"
+    return peers.PeerForwarder(node, asked.service_interface, own.now, everywhere=everywhere)
 
 
 def _ipvs(service_interface: str, own: OwnLegs) -> NodeBackend:

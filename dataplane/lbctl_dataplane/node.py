@@ -9,6 +9,7 @@ from lbctl.settings import Settings
 from lbctl.translate.failing import FailingMember
 from lbctl_dataplane.backends import choice
 from lbctl_dataplane.backends.choice import Choice
+from lbctl_dataplane.backends.peers import NoPeers, Peers
 from lbctl_dataplane.backends.port import Leg, NodeBackend
 from lbctl_dataplane.decisions import View
 from lbctl_dataplane.drains import Drains
@@ -40,23 +41,29 @@ class NodeRole:
         chosen: Choice,
         own: OwnLegs | None = None,
         monitors: Monitors | None = None,
+        peers: Peers | None = None,
     ) -> None:
         self.backend = chosen
         self._own = own
         self._frontends = local.LocalFrontends(node)
         self._programs = backend
         self._monitors: Monitors = monitors or NoMonitors()
+        self._peers: Peers = peers or NoPeers()
         self._drains = Drains()
 
     @property
     def stores(self) -> Mapping[Resource, Store]:
-        """Return its own Node."""
+        """Return its own Node, and what its peers say."""
+        return {**self._own_stores(), **self._peers.stores}
+
+    def _own_stores(self) -> Mapping[Resource, Store]:
         return self._own.stores if self._own is not None else {}
 
     async def follow(self, changed: Callable[[], None]) -> None:
-        """Follow the backend's facts, the legs and the monitors."""
-        for store in self.stores.values():
+        """Follow the backend's facts, the legs, the peers and the monitors."""
+        for store in self._own_stores().values():
             store.subscribe(lambda _: changed())
+        self._peers.follow(changed)
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._programs.follow(changed))
             tasks.create_task(self._monitors.follow(changed))
@@ -72,14 +79,15 @@ class NodeRole:
         wanted = self._drains.of(self._frontends.of(view.services, view.endpoints))
         verdict = self._monitors.judge(view.services, wanted)
         outcome = await self._programs.program(verdict.frontends)
+        forwarded = await self._peers.program(view)
         exceptions = tuple(
             Exemption(key, NO_POD_PORT, f"{_WAY[self.backend.name]} {', '.join(map(str, missing))}")
             for key, missing in sorted(outcome.missing.items())
         )
-        complaint = self._own.complaint() if self._own is not None else ""
-        return Programmed(
-            outcome.changed, exceptions, complaint, verdict.failing, self._drains.drains
-        )
+        legs = self._own.complaint() if self._own is not None else ""
+        complaint = "; ".join(filter(None, (legs, forwarded.complaint)))
+        changed = outcome.changed + forwarded.changed
+        return Programmed(changed, exceptions, complaint, verdict.failing, self._drains.drains)
 
     def apply(self, settings: Settings) -> None:
         """Take the networks that legs lie in."""

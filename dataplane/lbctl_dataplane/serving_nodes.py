@@ -2,6 +2,7 @@
 
 import ipaddress
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 
 from lbctl.kube.objects import Json, name_of
 from lbctl.kube.store import Change, Store
@@ -23,12 +24,20 @@ def trim(obj: Json) -> Json:
 
 def follow(store: Store, changed: Callable[[], None]) -> None:
     """Call `changed` whenever a node of a store says something else; routers change nothing."""
+    store.subscribe(lambda change: changed() if concerns(change) else None)
 
-    def on_node(change: Change) -> None:
-        if any(obj and _is_node(obj) for obj in (change.old, change.new)):
-            changed()
 
-    store.subscribe(on_node)
+def concerns(change: Change) -> bool:
+    """Tell whether a change is about a node."""
+    return any(obj and _is_node(obj) for obj in (change.old, change.new))
+
+
+def acknowledges(change: Change) -> bool:
+    """Tell whether a node says nothing new but how far it has come."""
+    if change.old is None or change.new is None:
+        return False
+    before, now = parse_node(change.old), parse_node(change.new)
+    return replace(before, decisions=now.decisions, slices=now.slices) == now
 
 
 def parse_nodes(objects: Iterable[Json]) -> dict[str, legs.ServingNode]:

@@ -25,7 +25,7 @@ class NftBackend:
     def __init__(self, service_interface: str, legs: Callable[[], tuple[Address, ...]]) -> None:
         self._facts = NodeFacts(service_interface)
         self._legs = legs
-        self._compiler = NftCompiler([service_interface])
+        self._compiler = NftCompiler([service_interface, constants.TUNNEL_DEVICE])
         self._table = KernelTable(self._compiler.table)
         self._swept = False
         self._ended: frozenset[tracked.Tracked] = frozenset()

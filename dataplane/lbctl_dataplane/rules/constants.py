@@ -67,3 +67,17 @@ IPVS_COOKIE, IPVS_COOKIE_MASK = 0x1BC7_0000, 0xFFFF_0000
 no other place to leave a name."""
 IPVS_TABLE = "lbctl-ipvs"
 """Name of the nftables table (family `inet`) beside IPVS."""
+
+PEERS_TABLE = "lbctl-peers"
+"""Name of the nftables tables of nodes that forward to peers: family `netdev` forwards, family
+`inet` keeps answers of clients' first packets fit for the tunnel."""
+PEERS_HOOK = -10
+"""At ingress, among other people's chains there; no mark or connection is known yet."""
+TUNNEL_DEVICE = "lbctl-vx"
+TUNNEL_ID = 0x1BC7
+"""VXLAN network identifier."""
+TUNNEL_PORT = 7111
+"""UDP; not that of Calico and Antrea (4789) or Flannel and Cilium (8472): devices that share a port
+must agree about more than it."""
+ANSWERS_HOOK = 150
+"""After every source NAT (100), where answers come from VIPs again."""

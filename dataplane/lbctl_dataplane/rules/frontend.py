@@ -154,6 +154,11 @@ def keeping(claim: Claim, endpoints: Iterable[Endpoint]) -> tuple[Endpoint, ...]
     return tuple(end for end in _matching(claim, endpoints) if end.ready or end.serving)
 
 
+def holders(claim: Claim, endpoints: Iterable[Endpoint]) -> frozenset[str]:
+    """Return the nodes where flows of a claim may live."""
+    return frozenset(endpoint.node for endpoint in _matching(claim, endpoints) if endpoint.node)
+
+
 def _matching(claim: Claim, endpoints: Iterable[Endpoint]) -> tuple[Endpoint, ...]:
     if not claim.service.policy.enabled:
         return ()

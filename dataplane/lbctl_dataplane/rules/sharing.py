@@ -88,6 +88,10 @@ class Sharing:
             turn.gained += self._put(key, had)
         return turn
 
+    def awaits(self, node: str) -> bool:
+        """Tell whether an acknowledgement of a node would move new connections."""
+        return bool(self._waiting.get(node))
+
     def _dirty(self, known: Known, now: Legs) -> set[str]:
         dirty = self._claimants.update(known.services)
         dirty |= _others(self._known.behind, known.behind)

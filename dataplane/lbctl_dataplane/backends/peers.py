@@ -1,0 +1,207 @@
+"""Forwarding to peers: what this node has no member for goes on, unmodified, to one that has."""
+
+import ipaddress
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from lbctl.kube import resources
+from lbctl.kube.resources import Resource
+from lbctl.kube.store import Change, Store
+from lbctl.model import errors
+from lbctl.model.virtual_service import Address
+from lbctl_dataplane import serving_nodes
+from lbctl_dataplane.backends import commands, vxlan
+from lbctl_dataplane.backends.kernel_table import KernelTable
+from lbctl_dataplane.decisions import View
+from lbctl_dataplane.rules import constants, peer_table, peering, tunnel
+from lbctl_dataplane.rules.legs import ServingNode
+from lbctl_dataplane.rules.nft_elements import KeptTable
+from lbctl_dataplane.rules.peering import Ground, Peering
+from lbctl_dataplane.working import Working
+
+
+@dataclass(frozen=True, slots=True)
+class Forwarded:
+    """What one pass did."""
+
+    changed: int = 0
+    complaint: str = ""
+    """Why nothing, or not all, is forwarded, with the cure; empty when all is well."""
+
+
+class Peers(Protocol):
+    """What a node does with packets that its peers should have."""
+
+    @property
+    def stores(self) -> Mapping[Resource, Store]:
+        """Return what it watches."""
+        ...
+
+    def follow(self, changed: Callable[[], None]) -> None:
+        """Call `changed` from now on whenever peers say something else."""
+        ...
+
+    async def program(self, view: View) -> Forwarded:
+        """Make it so; idempotent. What fails is a complaint: members here are served anyhow."""
+        ...
+
+
+class NoPeers:
+    """For backends that can't forward."""
+
+    def __init__(self, complaint: str = "") -> None:
+        """Complain where somebody asked for it."""
+        self._complaint = complaint
+        self.stores: Mapping[Resource, Store] = {}
+
+    def follow(self, changed: Callable[[], None]) -> None:
+        """Follow nothing."""
+
+    async def program(self, view: View) -> Forwarded:
+        """Forward nothing."""
+        return Forwarded(complaint=self._complaint)
+
+
+class PeersOff(NoPeers):
+    """For nodes that could forward and must not: takes away what an agent before left."""
+
+    _swept = False
+
+    async def program(self, view: View) -> Forwarded:
+        """Forward nothing, from the first pass on."""
+        if not self._swept:
+            try:
+                await remove()
+            except errors.LbctlError as error:
+                return Forwarded(complaint=f"peers may still be sent packets: {error}")
+            self._swept = True
+        return Forwarded()
+
+
+@dataclass(frozen=True, slots=True)
+class _Service:
+    """The service interface as the kernel shows it."""
+
+    networks: tuple[peering.Network, ...]
+    mtu: int
+
+
+class PeerForwarder:
+    """Owns the tables `lbctl-peers` and the tunnel to peers on other links."""
+
+    def __init__(
+        self,
+        node: str,
+        service_interface: str,
+        legs: Callable[[], tuple[Address, ...]],
+        *,
+        everywhere: bool,
+    ) -> None:
+        """Forward everywhere by weight, or only what this node has no members of."""
+        self._node, self._interface = node, service_interface
+        self._legs, self._everywhere = legs, everywhere
+        self._store = Store(transform=serving_nodes.trim)
+        self._nodes: dict[str, ServingNode] | None = None
+        self._working = Working()
+        self._service: _Service | None = None
+        self._vxlan: vxlan.Vxlan | None = None
+        self._filtered = False
+        self._begin()
+
+    def _begin(self) -> None:
+        name = constants.TUNNEL_DEVICE if self._vxlan is not None else ""
+        kept = KeptTable(peer_table.table(self._interface, name))
+        self._table = KernelTable(kept)
+        self._peering = Peering(kept.elements, everywhere=self._everywhere)
+
+    @property
+    def stores(self) -> Mapping[Resource, Store]:
+        """Return ServingNodes."""
+        return {resources.SERVING_NODES: self._store}
+
+    def follow(self, changed: Callable[[], None]) -> None:
+        """Call `changed` from now on whenever a node says what moves connections.
+
+        All nodes acknowledge what happens anywhere: mostly nobody here waits for it.
+        """
+
+        def on_change(change: Change) -> None:
+            if not serving_nodes.concerns(change):
+                return
+            self._nodes = None
+            if self._peering.awaits(change.key) or not serving_nodes.acknowledges(change):
+                changed()
+
+        self._store.subscribe(on_change)
+
+    async def program(self, view: View) -> Forwarded:
+        """Forward what peers have members for; see `Peers.program`."""
+        try:
+            changed = await self._program(view)
+        except errors.LbctlError as error:
+            self._service = None
+            self._table.distrust()
+            return Forwarded(complaint=f"nothing new is forwarded to peers: {error}")
+        return Forwarded(changed, self._complaint())
+
+    async def _program(self, view: View) -> int:
+        if self._nodes is None:
+            self._nodes = serving_nodes.parse_nodes(self._store)
+        nodes = self._nodes
+        if self._service is None or self._table.audit_due():
+            self._service = await _look(self._interface)
+            self._distrust_tunnel()
+        legs = self._legs()
+        ground = Ground(self._node, self._service.networks, legs[0].version if legs else 0)
+        changed = await self._dig(peering.far(nodes, ground), legs, self._service.mtu)
+        known = serving_nodes.known(self._working.of(view, nodes.values()))
+        self._peering.update(known, nodes, ground)
+        return changed + await self._table.make_it_so()
+
+    async def _dig(self, far: tuple[peering.Far, ...], legs: tuple[Address, ...], mtu: int) -> int:
+        """Have a tunnel to peers on other links; once there is one it stays."""
+        if self._vxlan is None and far:
+            self._vxlan = vxlan.Vxlan()
+            self._begin()
+        if self._vxlan is None:
+            return 0
+        wanted = tunnel.device(peering.tunnel_mac(self._node), legs[0], mtu)
+        changed = await self._vxlan.make_it_so(wanted, tunnel.entries(far))
+        self._filtered = vxlan.strictly_filtered()
+        return changed
+
+    def _distrust_tunnel(self) -> None:
+        if self._vxlan is not None:
+            self._vxlan.distrust()
+
+    def _complaint(self) -> str:
+        if not self._filtered:
+            return ""
+        name = constants.TUNNEL_DEVICE
+        return (
+            "what peers on other links forward is dropped here by a strict reverse-path filter: "
+            f"set net.ipv4.conf.{name}.rp_filter and net.ipv4.conf.all.rp_filter to 0 or 2"
+        )
+
+
+async def _look(interface: str) -> _Service:
+    (found, *_) = json.loads(await commands.run("ip", "-j", "address", "show", "dev", interface))
+    networks = (
+        ipaddress.ip_network(f"{entry['local']}/{entry['prefixlen']}", strict=False)
+        for entry in found.get("addr_info", ())
+        if entry.get("scope") == "global"
+    )
+    return _Service(tuple(networks), int(found["mtu"]))
+
+
+async def remove() -> None:
+    """Take away the tables and the tunnel, whoever made them. Raises Unavailable."""
+    names = (peer_table.NAME, peer_table.ANSWERS_NAME)
+    # Adding first makes the deletion work whether or not there is a table.
+    lines = (f"{verb} table {name}\n" for name in names for verb in ("add", "delete"))
+    await commands.run("nft", "-f", "-", stdin="".join(lines))
+    shown = await commands.run("ip", "-d", "-j", "link", "show", "type", "vxlan")
+    if tunnel.parse(shown).there:
+        await commands.run("ip", "link", "del", constants.TUNNEL_DEVICE)

@@ -1,0 +1,70 @@
+"""The kernel's side of the tunnel to peers on other links."""
+
+import asyncio
+
+from lbctl_dataplane.backends import commands
+from lbctl_dataplane.backends.kernel_table import KernelTable
+from lbctl_dataplane.backends.node_facts import PROC_SYS_NET
+from lbctl_dataplane.rules import constants, peer_table, tunnel
+from lbctl_dataplane.rules.nft_elements import KeptTable
+from lbctl_dataplane.rules.tunnel import Device, Entries
+
+_NAME = constants.TUNNEL_DEVICE
+
+
+class Vxlan:
+    """Owns the device `lbctl-vx`, and the table that keeps answers fit for it."""
+
+    def __init__(self) -> None:
+        self._made: tuple[Device, Entries] | None = None
+        self._answers: KernelTable | None = None
+
+    def distrust(self) -> None:
+        """Look at everything again next time."""
+        self._made = None
+
+    async def make_it_so(self, wanted: Device, entries: Entries) -> int:
+        """Have the tunnel lead to these peers; return how many things that changed."""
+        if self._answers is None or self._made is None or self._made[0].mtu != wanted.mtu:
+            self._answers = KernelTable(KeptTable(peer_table.answers(wanted.mtu)))
+        changed = await self._answers.make_it_so()
+        if self._made != (wanted, entries) or changed:
+            changed += await self._repair(wanted, entries)
+            self._made = (wanted, entries)
+        return changed
+
+    async def _repair(self, wanted: Device, entries: Entries) -> int:
+        found = tunnel.parse(await commands.run("ip", "-d", "-j", "link", "show", "type", "vxlan"))
+        lines = tunnel.render(wanted, found)
+        await _batch("ip", lines)
+        neighbours, forwarding = tunnel.commands(entries, await _entries())
+        await _batch("bridge", forwarding)
+        await _batch("ip", neighbours)
+        return sum(text.count("\n") for text in (lines, neighbours, forwarding))
+
+
+def strictly_filtered() -> bool:
+    """Let clients' packets in by the tunnel; tell whether the kernel would drop them still.
+
+    No route leads back to a client by the tunnel, which a strict filter takes for a forgery.
+    """
+    places = [PROC_SYS_NET / "ipv4" / "conf" / name / "rp_filter" for name in (_NAME, "all")]
+    try:
+        if places[0].read_text().strip() == "1":
+            places[0].write_text("0\n")
+    except OSError:  # in a container it may be read-only: what it says counts
+        pass
+    return "1" in [place.read_text().strip() for place in places]
+
+
+async def _entries() -> Entries:
+    four, six, forwarding = await asyncio.gather(
+        *(commands.run("ip", f"-{v}", "-j", "neigh", "show", "dev", _NAME) for v in (4, 6)),
+        commands.run("bridge", "-j", "fdb", "show", "dev", _NAME),
+    )
+    return tunnel.parse_entries((four, six), forwarding)
+
+
+async def _batch(command: str, lines: str) -> None:
+    if lines:
+        await commands.run(command, "-batch", "-", stdin=lines)

@@ -1,0 +1,203 @@
+"""What a node passes on to its peers, pass by pass; a pass costs what changed. Pure.
+
+Nodes choose among the same peers by the same weights and the same hash, as a router that weighs
+would: a flow that the fabric moves to another node goes on to the node that has it.
+"""
+
+import functools
+import hashlib
+import ipaddress
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+
+from lbctl.model.virtual_service import Address
+from lbctl_dataplane.rules import frontend, maglev, peer_table
+from lbctl_dataplane.rules.frontend import Member, Place
+from lbctl_dataplane.rules.kept import Kept
+from lbctl_dataplane.rules.legs import LegAddress, ServingNode, Shares
+from lbctl_dataplane.rules.nft_elements import Element, Elements, Ends
+from lbctl_dataplane.rules.nft_table import PROTOCOLS
+from lbctl_dataplane.rules.sharing import Known, Legs, Shared, Sharing
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """Where a node stands: what its peers are reached by."""
+
+    name: str
+    """The node's own."""
+    networks: tuple[Network, ...] = ()
+    """Of the service interface: a peer's leg in one of them is on the same link."""
+    underlay: int = 0
+    """The IP version of the tunnel to other links; 0: there is none."""
+
+    def on_link(self, leg: LegAddress) -> bool:
+        """Tell whether a peer's leg is on the same link."""
+        return any(leg.address in network for network in self.networks)
+
+
+class Peering:
+    """Which places are passed on, to whom."""
+
+    def __init__(self, elements: Kept[Element, Ends], *, everywhere: bool) -> None:
+        """Keep them in `elements`.
+
+        Everywhere, or else at places alone that this node has no members of.
+        """
+        self._elements = elements
+        self._everywhere = everywhere
+        self._sharing = Sharing()
+        self._frame: Elements = {}
+        self._parts: dict[Place, Elements] = {}
+        self._made_of: tuple[object, ...] = ()
+        self._legs = Legs({}, {})
+
+    def update(self, known: Known, nodes: Mapping[str, ServingNode], ground: Ground) -> None:
+        """Take what is known now. `nodes` are all that serve, this one among them."""
+        made_of = (ground, {name: node.legs for name, node in nodes.items()})
+        if made_of != self._made_of:
+            self._made_of = made_of
+            self._swap(frame(nodes, ground))
+        now = Legs(reachable(nodes, ground), numbers(nodes, ground.name))
+        turn, self._legs = self._sharing.update(known, now, {}), now
+        for lost in turn.lost.values():
+            for shared in lost:
+                self._elements.remove(self._parts.pop(shared.claim.place))
+        for shared in turn.gained:
+            part = elements(shared, now, ground.name, everywhere=self._everywhere)
+            self._parts[shared.claim.place] = part
+            self._elements.add(part)
+
+    def awaits(self, node: str) -> bool:
+        """Tell whether an acknowledgement of a node would change anything."""
+        return self._sharing.awaits(node)
+
+    def _swap(self, new: Elements) -> None:
+        self._elements.remove(self._frame)
+        self._elements.add(new)
+        self._frame = new
+
+
+def numbers(names: Iterable[str], own: str) -> dict[str, int]:
+    """Return the mark that stands for each node, the same at every start.
+
+    Of two nodes whose names give one number the second in order is left out, everywhere alike.
+    """
+    found: dict[int, str] = {}
+    for name in sorted(names):
+        digest = hashlib.blake2s(name.encode(), digest_size=4).digest()
+        found.setdefault(int.from_bytes(digest, "big") | 0x8000_0000, name)
+    return {name: peer_table.HERE if name == own else number for number, name in found.items()}
+
+
+def reachable(nodes: Mapping[str, ServingNode], ground: Ground) -> dict[str, ServingNode]:
+    """Return the nodes with the legs alone that this node can send to."""
+    return {
+        name: node if name == ground.name else replace(node, legs=tuple(_usable(node, ground)))
+        for name, node in nodes.items()
+    }
+
+
+def _usable(node: ServingNode, ground: Ground) -> Iterator[LegAddress]:
+    far = ground.underlay and node.leg(ground.underlay) is not None
+    return (leg for leg in node.legs if far or ground.on_link(leg))
+
+
+def frame(nodes: Mapping[str, ServingNode], ground: Ground) -> Elements:
+    """Return what the table holds without any VIP: who the peers are and where."""
+    found: dict[Element, Ends] = {}
+    for name, number in numbers(nodes, ground.name).items():
+        if number == peer_table.HERE:
+            continue
+        for leg in nodes[name].legs:
+            if leg.mac:
+                found[Element("neighbours", leg.mac)] = ()
+        for leg in _usable(nodes[name], ground):
+            home = f"{'links' if ground.on_link(leg) else 'tunnels'}{leg.address.version}"
+            found[Element(home, mark(number))] = (str(leg.address),)
+    return found
+
+
+def mark(number: int) -> str:
+    """Return a packet mark as nft writes it."""
+    return f"{number:#010x}"
+
+
+def elements(shared: Shared, legs: Legs, own: str, *, everywhere: bool) -> Elements:
+    """Return what the table holds for one place; nothing where it is not passed on."""
+    claim, place = shared.claim, shared.claim.place
+    holders = frontend.holders(claim, shared.knowledge.endpoints)
+    if claim.service.policy.external_traffic_policy == "Local":
+        return {}
+    if own in holders and not everywhere:
+        return {}
+    version = place.vip.version
+    numbers = {
+        name: number
+        for name, number in legs.numbers.items()
+        if name == own or legs.nodes[name].leg(version) is not None
+    }
+    key = f"{place.vip} . {PROTOCOLS[place.protocol]} . {place.port}"
+    found: dict[Element, Ends] = {
+        Element(f"holders{version}", f"{key} . {mark(numbers[name])}"): ()
+        for name in holders
+        if name in numbers
+    }
+    if not found:
+        return {}
+    found[Element(f"vips{version}", str(place.vip))] = ()
+    found[Element(f"places{version}", key)] = ()
+    slots = _slots(shared.given, legs, version)
+    if slots:
+        found[Element(f"ends{version}", key)] = slots
+    if claim.service.policy.by_client:
+        found[Element(f"sticky{version}", key)] = ()
+    return found
+
+
+def _slots(given: Shares, legs: Legs, version: int) -> Ends:
+    weights: list[tuple[Member, str]] = []
+    for name, weight in given.items():
+        leg = legs.nodes[name].leg(version)
+        if leg is not None and name in legs.numbers:
+            weights.append((Member(leg.address, 0, weight), mark(legs.numbers[name])))
+    return _table(tuple(sorted(weights)))
+
+
+@functools.lru_cache(maxsize=1024)
+def _table(weights: tuple[tuple[Member, str], ...]) -> Ends:
+    """Return the marks of the slots; places that are shared alike share the table."""
+    if len(weights) < 2:
+        return tuple(number for _, number in weights)
+    marks = dict(weights)
+    return tuple(marks[member] for member in maglev.table(tuple(marks)))
+
+
+@dataclass(frozen=True, slots=True)
+class Far:
+    """A peer on another link, as the tunnel knows it."""
+
+    mac: str
+    underlay: Address
+    """Its leg that carries the tunnel."""
+    legs: tuple[Address, ...]
+    """What packets are sent to, by either IP version."""
+
+
+def tunnel_mac(name: str) -> str:
+    """Return the MAC address of a node's end of the tunnel: everybody knows it by its name."""
+    digest = hashlib.blake2s(f"lbctl tunnel {name}".encode(), digest_size=5).digest()
+    return ":".join(f"{byte:02x}" for byte in (0x02, *digest))
+
+
+def far(nodes: Mapping[str, ServingNode], ground: Ground) -> tuple[Far, ...]:
+    """Return the peers on other links that the tunnel reaches, sorted by name."""
+    found = []
+    for name, node in sorted(nodes.items()):
+        underlay = node.leg(ground.underlay)
+        away = tuple(leg.address for leg in node.legs if not ground.on_link(leg))
+        if name != ground.name and away and underlay is not None:
+            found.append(Far(tunnel_mac(name), underlay.address, away))
+    return tuple(found)

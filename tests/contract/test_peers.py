@@ -1,0 +1,253 @@
+"""Nodes that pass packets on to each other, behind a router that cannot weigh: real packets."""
+
+import contextlib
+import socket
+from collections.abc import Iterator
+
+import pytest
+
+from peers_bed import CLIENT, V4, V6, Agents, PeersBed, Pod, service
+from spaces import sh
+
+pytestmark = pytest.mark.root
+
+PODS = (Pod(1, 1), Pod(2, 2), Pod(3, 2), Pod(4, 3))
+FAR = (Pod(5, 1), Pod(6, 2))
+both = pytest.mark.parametrize("vip", [V4, V6])
+
+
+@pytest.fixture(scope="module")
+def near() -> Iterator[PeersBed]:
+    """Three nodes on one link."""
+    yield from _bed(PeersBed("near", nodes=3, one_link=True), PODS)
+
+
+@pytest.fixture(scope="module")
+def apart() -> Iterator[PeersBed]:
+    """Two nodes that share no link."""
+    yield from _bed(PeersBed("apart", nodes=2, one_link=False), FAR)
+
+
+def _bed(made: PeersBed, pods: tuple[Pod, ...]) -> Iterator[PeersBed]:
+    try:
+        made.up()
+        for pod in pods:
+            made.add(pod)
+        yield made
+    finally:
+        made.down()
+
+
+@contextlib.contextmanager
+def agents(bed: PeersBed, *, everywhere: bool = False) -> Iterator[Agents]:
+    made = Agents(bed, everywhere=everywhere)
+    try:
+        yield made
+    finally:
+        made.end()
+        bed.spread_over(*bed.numbers)
+
+
+def greeting(connection: socket.socket) -> tuple[str, str]:
+    """Return who answers, and from which address he was asked."""
+    name, client = connection.recv(200).decode().split()
+    return name, client
+
+
+def asked(datagrams: socket.socket, text: bytes = b"who") -> str:
+    datagrams.send(text)
+    return datagrams.recv(65535).decode().partition(" ")[0]
+
+
+def alive(connection: socket.socket) -> bool:
+    connection.sendall(b"ping")
+    return connection.recv(100) == b"ping"
+
+
+@contextlib.contextmanager
+def connections(bed: PeersBed, vip: str, count: int) -> Iterator[list[socket.socket]]:
+    with contextlib.ExitStack() as stack:
+        yield [stack.enter_context(bed.connect(vip)) for _ in range(count)]
+
+
+@both
+def test_a_node_without_members_passes_on_and_the_client_address_is_kept(
+    near: PeersBed, vip: str
+) -> None:
+    with agents(near) as nodes:
+        done = nodes.program(service(), Pod(2, 2), Pod(4, 3))
+        assert {one.complaint for one in done.values()} == {""}
+        near.spread_over(1)
+        found = set()
+        with connections(near, vip, 12) as made:
+            for connection in made:
+                name, client = greeting(connection)
+                found.add(name)
+                assert client == CLIENT[6 if ":" in vip else 4]
+        assert found == {"pod2", "pod4"}
+
+
+@both
+def test_flows_keep_their_member_while_the_fabric_moves_them(near: PeersBed, vip: str) -> None:
+    with agents(near, everywhere=True) as nodes:
+        nodes.program(service(), *PODS)
+        with connections(near, vip, 24) as made, near.udp(vip) as datagrams:
+            assert {greeting(one)[0] for one in made} == {pod.name for pod in PODS}
+            before = asked(datagrams)
+            for moved in ((2,), (1,), (3,), (1, 2, 3)):
+                near.spread_over(*moved)
+                assert all(map(alive, made))
+                assert asked(datagrams) == before
+
+
+@both
+def test_what_a_peer_passed_on_goes_no_further(near: PeersBed, vip: str) -> None:
+    with agents(near) as nodes:
+        # Each of two nodes believes that the other one has the member.
+        nodes.program_one(1, service(), Pod(2, 2))
+        nodes.program_one(2, service(), Pod(1, 1))
+        near.spread_over(1)
+        with near.udp(vip, timeout_s=0.5) as datagrams:
+            near.count_anew(1)
+            near.count_anew(2)
+            with pytest.raises(OSError):
+                asked(datagrams)
+        assert (near.counted(1), near.counted(2)) == (1, 1)
+
+
+@both
+def test_policy_local_never_passes_on(near: PeersBed, vip: str) -> None:
+    with agents(near, everywhere=True) as nodes:
+        nodes.program(service(external_traffic_policy="Local"), Pod(2, 2))
+        near.spread_over(1)
+        near.count_anew(2)
+        with near.udp(vip, timeout_s=0.5) as datagrams, pytest.raises(OSError):
+            asked(datagrams)
+        assert near.counted(2) == 0
+
+
+@both
+def test_flows_of_members_that_stay_survive_a_change(near: PeersBed, vip: str) -> None:
+    with agents(near, everywhere=True) as nodes:
+        nodes.program(service(), *PODS[:3])
+        with connections(near, vip, 30) as made:
+            named = [greeting(one)[0] for one in made]
+            nodes.program(service(), *PODS)
+            assert all(map(alive, made))
+            nodes.program(service(), *PODS[1:])
+            kept = [one for one, name in zip(made, named, strict=True) if name != "pod1"]
+            assert len(kept) < len(made)
+            assert all(map(alive, kept))
+
+
+@both
+def test_datagrams_from_one_port_leave_a_node_that_lost_its_members(
+    near: PeersBed, vip: str
+) -> None:
+    with agents(near) as nodes:
+        nodes.program(service(), Pod(2, 2))
+        near.spread_over(1)
+        with near.udp(vip) as datagrams:
+            assert asked(datagrams) == "pod2"
+            nodes.program(service(), Pod(4, 3))
+            assert asked(datagrams) == "pod4"
+
+
+@both
+def test_datagrams_in_pieces_are_passed_on_whole(near: PeersBed, vip: str) -> None:
+    with agents(near) as nodes:
+        nodes.program(service(), Pod(2, 2))
+        near.spread_over(1)
+        with near.udp(vip) as datagrams:
+            assert asked(datagrams) == "pod2"
+            assert asked(datagrams, b"x" * 4000) == "pod2"
+
+
+@both
+def test_affinity_holds_whichever_node_a_client_comes_by(near: PeersBed, vip: str) -> None:
+    with agents(near, everywhere=True) as nodes:
+        nodes.program(service(session_affinity="ClientIP"), *PODS)
+        found = set()
+        for number in near.numbers:
+            near.spread_over(number)
+            with connections(near, vip, 4) as made:
+                found |= {greeting(one)[0] for one in made}
+        assert len(found) == 1
+
+
+@both
+def test_restarted_agents_change_nothing_and_break_nothing(near: PeersBed, vip: str) -> None:
+    with agents(near, everywhere=True) as nodes:
+        nodes.program(service(), *PODS)
+        with connections(near, vip, 12) as made:
+            for one in made:
+                greeting(one)
+            nodes.restart()
+            done = nodes.program(service(), *PODS)
+            assert {one.changed for one in done.values()} == {0}
+            assert all(map(alive, made))
+
+
+def test_without_virtual_services_nothing_is_left_to_pass_on(near: PeersBed) -> None:
+    with agents(near, everywhere=True) as nodes:
+        nodes.program(service(), *PODS)
+    shown = sh("nft", "list", "table", "netdev", "lbctl-peers", inside=near.node(1))
+    assert V4 not in shown
+
+
+@both
+def test_nodes_on_other_links_get_whole_packets_by_the_tunnel(apart: PeersBed, vip: str) -> None:
+    with agents(apart) as nodes:
+        done = nodes.program(service(), Pod(6, 2))
+        assert {one.complaint for one in done.values()} == {""}
+        apart.spread_over(1)
+        before = [pieces(apart, number) for number in apart.numbers]
+        with apart.connect(vip) as connection:
+            assert greeting(connection) == ("pod6", CLIENT[6 if ":" in vip else 4])
+            transfer(connection, 1 << 20)
+        assert [pieces(apart, number) for number in apart.numbers] == before
+
+
+@both
+def test_flows_move_between_nodes_on_other_links(apart: PeersBed, vip: str) -> None:
+    with agents(apart, everywhere=True) as nodes:
+        nodes.program(service(), *FAR)
+        with connections(apart, vip, 16) as made:
+            assert {greeting(one)[0] for one in made} == {"pod5", "pod6"}
+            for number in apart.numbers:
+                apart.spread_over(number)
+                assert all(map(alive, made))
+
+
+def test_what_came_by_the_tunnel_goes_no_further(apart: PeersBed) -> None:
+    with agents(apart) as nodes:
+        nodes.program_one(1, service(), Pod(6, 2))
+        nodes.program_one(2, service(), Pod(5, 1))
+        apart.spread_over(1)
+        with apart.udp(V4, timeout_s=0.5) as datagrams:
+            apart.count_anew(1)
+            apart.count_anew(2)
+            with pytest.raises(OSError):
+                asked(datagrams)
+        assert (apart.counted(1), apart.counted(2)) == (1, 0)
+
+
+def transfer(connection: socket.socket, size: int) -> None:
+    """Send so many bytes to a server that echoes, and get them back."""
+    connection.settimeout(20)
+    chunk, sent, got = b"x" * 32768, 0, 0
+    while got < size:
+        if sent < size:
+            connection.sendall(chunk)
+            sent += len(chunk)
+        while got < sent:
+            got += len(connection.recv(65536))
+
+
+def pieces(bed: PeersBed, number: int) -> int:
+    """Return how many fragments a node has made, by either IP version."""
+    node = bed.node(number)
+    four = sh("cat", "/proc/net/snmp", inside=node).splitlines()
+    names, values = (line.split() for line in four if line.startswith("Ip:"))
+    six = dict(line.split() for line in sh("cat", "/proc/net/snmp6", inside=node).splitlines())
+    return int(values[names.index("FragCreates")]) + int(six["Ip6FragCreates"])
