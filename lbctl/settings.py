@@ -300,6 +300,8 @@ class AgentSettings(_Section):
     """Addresses of the service interface, ≤ 1 per family; empty: the Node's `lbctl.io/legs`."""
     answer_ping: bool = True
     """VIPs answer ICMP echo requests while they have members; else nobody does."""
+    health_check_node_port: Literal["auto", "always", "never"] = "auto"
+    """Answer `spec.healthCheckNodePort` of Services; `auto`: where kube-proxy does not run."""
     state_dir: str = "/var/lib/lbctl"
     """Where the last state is kept for a restart."""
     liveness_seconds: int = Field(default=10, ge=2, le=300)

@@ -36,7 +36,7 @@ def agent(config: Path | None, kubeconfig: Path | None, node: str, role: str) ->
     try:
         settings = config_file.load(config)
         kept = metrics.Metrics(node, role)
-        made = _router(node, settings) if role == "router" else _node(node, settings, kept.probes)
+        made = _router(node, settings) if role == "router" else _node(node, settings, kept)
     except errors.LbctlError as error:
         raise click.ClickException(str(error)) from error
     logs.configure(settings.lbctl)
@@ -93,8 +93,9 @@ async def _run(
         await agents.Agent(api, role, options, kept).run()
 
 
-def _node(node: str, settings: Settings, tally: metrics.Probes) -> Role:
+def _node(node: str, settings: Settings, kept: metrics.Metrics) -> Role:
     from lbctl_dataplane.backends import choice, ovs
+    from lbctl_dataplane.health_ports import HealthPorts
     from lbctl_dataplane.monitors import prober
     from lbctl_dataplane.node import NodeRole
 
@@ -103,7 +104,8 @@ def _node(node: str, settings: Settings, tally: metrics.Probes) -> Role:
     prober.allow_many_files()
     chosen = choice.choose(asked.backend, asked.bridge, ovs.run_dir())
     backend = _backend(chosen.name, asked, own)
-    return NodeRole(node, backend, chosen, own, prober.Prober(tally))
+    health = HealthPorts(asked.health_check_node_port, kept.ready)
+    return NodeRole(node, backend, chosen, own, prober.Prober(kept.probes), health)
 
 
 def _backend(name: str, asked: AgentSettings, own: OwnLegs) -> NodeBackend:

@@ -12,10 +12,11 @@ from lbctl_dataplane.backends.choice import Choice
 from lbctl_dataplane.backends.port import Leg, NodeBackend
 from lbctl_dataplane.decisions import View
 from lbctl_dataplane.drains import Drains
+from lbctl_dataplane.health_ports import HealthPorts
 from lbctl_dataplane.monitors.port import Monitors, NoMonitors
 from lbctl_dataplane.own_legs import OwnLegs
 from lbctl_dataplane.roles import Programmed
-from lbctl_dataplane.rules import local
+from lbctl_dataplane.rules import health_ports, local
 from lbctl_dataplane.rules.draining import Drain
 from lbctl_dataplane.serving_node import Exemption
 
@@ -40,9 +41,12 @@ class NodeRole:
         chosen: Choice,
         own: OwnLegs | None = None,
         monitors: Monitors | None = None,
+        health: HealthPorts | None = None,
     ) -> None:
         self.backend = chosen
+        self._node = node
         self._own = own
+        self._health = health
         self._frontends = local.LocalFrontends(node)
         self._programs = backend
         self._monitors: Monitors = monitors or NoMonitors()
@@ -54,13 +58,15 @@ class NodeRole:
         return self._own.stores if self._own is not None else {}
 
     async def follow(self, changed: Callable[[], None]) -> None:
-        """Follow the backend's facts, the legs and the monitors."""
+        """Follow the backend's facts, the legs and the monitors; answer balancers."""
         for store in self.stores.values():
             store.subscribe(lambda _: changed())
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._programs.follow(changed))
             tasks.create_task(self._monitors.follow(changed))
             tasks.create_task(self._drains.follow(changed))
+            if self._health is not None:
+                tasks.create_task(self._health.follow())
 
     def restore(self, failing: tuple[FailingMember, ...], drains: tuple[Drain, ...]) -> None:
         """Let members that failed fail until they are proved to work, and drains go on."""
@@ -69,7 +75,10 @@ class NodeRole:
 
     async def program(self, view: View) -> Programmed:
         """Program what this node answers for."""
-        wanted = self._drains.of(self._frontends.of(view.services, view.endpoints))
+        endpoints = view.endpoints
+        if self._health is not None:
+            self._health.want(health_ports.wanted(view.services, endpoints, self._node))
+        wanted = self._drains.of(self._frontends.of(view.services, endpoints))
         verdict = self._monitors.judge(view.services, wanted)
         outcome = await self._programs.program(verdict.frontends)
         exceptions = tuple(
