@@ -302,6 +302,8 @@ class AgentSettings(_Section):
     """Forward to other nodes' members: `on` by weight, for plain ECMP; `auto` without own ones."""
     answer_ping: bool = True
     """VIPs answer ICMP echo requests while they have members; else nobody does."""
+    health_check_node_port: Literal["auto", "always", "never"] = "auto"
+    """Answer `spec.healthCheckNodePort` of Services; `auto`: where kube-proxy does not run."""
     state_dir: str = "/var/lib/lbctl"
     """Where the last state is kept for a restart."""
     liveness_seconds: int = Field(default=10, ge=2, le=300)

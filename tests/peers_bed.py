@@ -17,7 +17,7 @@ from lbctl.translate.endpoints import Endpoint
 from lbctl_dataplane.backends.nft import NftBackend
 from lbctl_dataplane.backends.peers import PeerForwarder
 from lbctl_dataplane.decisions import Behind, View
-from lbctl_dataplane.node import NodeRole
+from lbctl_dataplane.node import Beside, NodeRole
 from lbctl_dataplane.roles import Programmed
 from spaces import sh
 
@@ -225,7 +225,7 @@ class Agents:
         legs = tuple(build.ip(self._bed.leg(number, version)) for version in (4, 6))
         peers = PeerForwarder(name, "svc0", lambda: legs, everywhere=self._everywhere)
         backend = NftBackend("svc0", lambda: legs)
-        return NodeRole(name, backend, build.CHOSEN, peers=peers)
+        return NodeRole(name, backend, build.CHOSEN, Beside(peers=peers))
 
     def restart(self) -> None:
         """Begin anew with what the kernels hold."""

@@ -37,7 +37,7 @@ def agent(config: Path | None, kubeconfig: Path | None, node: str, role: str) ->
     try:
         settings = config_file.load(config)
         kept = metrics.Metrics(node, role)
-        made = _router(node, settings) if role == "router" else _node(node, settings, kept.probes)
+        made = _router(node, settings) if role == "router" else _node(node, settings, kept)
     except errors.LbctlError as error:
         raise click.ClickException(str(error)) from error
     logs.configure(settings.lbctl)
@@ -94,10 +94,11 @@ async def _run(
         await agents.Agent(api, role, options, kept).run()
 
 
-def _node(node: str, settings: Settings, tally: metrics.Probes) -> Role:
+def _node(node: str, settings: Settings, kept: metrics.Metrics) -> Role:
     from lbctl_dataplane.backends import choice, ovs
+    from lbctl_dataplane.health_ports import HealthPorts
     from lbctl_dataplane.monitors import prober
-    from lbctl_dataplane.node import NodeRole
+    from lbctl_dataplane.node import Beside, NodeRole
 
     asked = settings.agent
     own = OwnLegs(node, settings)
@@ -105,7 +106,9 @@ def _node(node: str, settings: Settings, tally: metrics.Probes) -> Role:
     chosen = choice.choose(asked.backend, asked.bridge, ovs.run_dir())
     backend = _backend(chosen.name, asked, own)
     peers = _peers(node, chosen.name, asked, own)
-    return NodeRole(node, backend, chosen, own, prober.Prober(tally), peers)
+    health = HealthPorts(asked.health_check_node_port, kept.ready)
+    beside = Beside(own, prober.Prober(kept.probes), peers, health)
+    return NodeRole(node, backend, chosen, beside)
 
 
 def _backend(name: str, asked: AgentSettings, own: OwnLegs) -> NodeBackend:

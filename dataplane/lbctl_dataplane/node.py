@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 from lbctl.kube.resources import Resource
 from lbctl.kube.store import Store
@@ -13,10 +14,11 @@ from lbctl_dataplane.backends.peers import NoPeers, Peers
 from lbctl_dataplane.backends.port import Leg, NodeBackend
 from lbctl_dataplane.decisions import View
 from lbctl_dataplane.drains import Drains
+from lbctl_dataplane.health_ports import HealthPorts
 from lbctl_dataplane.monitors.port import Monitors, NoMonitors
 from lbctl_dataplane.own_legs import OwnLegs
 from lbctl_dataplane.roles import Programmed
-from lbctl_dataplane.rules import local
+from lbctl_dataplane.rules import health_ports, local
 from lbctl_dataplane.rules.draining import Drain
 from lbctl_dataplane.serving_node import Exemption
 
@@ -29,6 +31,16 @@ _WAY = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """What a node has beside its backend; each may be absent."""
+
+    own: OwnLegs | None = None
+    monitors: Monitors = field(default_factory=NoMonitors)
+    peers: Peers = field(default_factory=NoPeers)
+    health: HealthPorts | None = None
+
+
 class NodeRole:
     """Programs one node."""
 
@@ -39,16 +51,17 @@ class NodeRole:
         node: str,
         backend: NodeBackend,
         chosen: Choice,
-        own: OwnLegs | None = None,
-        monitors: Monitors | None = None,
-        peers: Peers | None = None,
+        beside: Beside | None = None,
     ) -> None:
+        beside = beside or Beside()
         self.backend = chosen
-        self._own = own
+        self._node = node
+        self._own = beside.own
+        self._health = beside.health
         self._frontends = local.LocalFrontends(node)
         self._programs = backend
-        self._monitors: Monitors = monitors or NoMonitors()
-        self._peers: Peers = peers or NoPeers()
+        self._monitors = beside.monitors
+        self._peers = beside.peers
         self._drains = Drains()
 
     @property
@@ -60,7 +73,7 @@ class NodeRole:
         return self._own.stores if self._own is not None else {}
 
     async def follow(self, changed: Callable[[], None]) -> None:
-        """Follow the backend's facts, the legs, the peers and the monitors."""
+        """Follow the backend's facts, the legs, the peers and the monitors; answer balancers."""
         for store in self._own_stores().values():
             store.subscribe(lambda _: changed())
         self._peers.follow(changed)
@@ -68,6 +81,8 @@ class NodeRole:
             tasks.create_task(self._programs.follow(changed))
             tasks.create_task(self._monitors.follow(changed))
             tasks.create_task(self._drains.follow(changed))
+            if self._health is not None:
+                tasks.create_task(self._health.follow())
 
     def restore(self, failing: tuple[FailingMember, ...], drains: tuple[Drain, ...]) -> None:
         """Let members that failed fail until they are proved to work, and drains go on."""
@@ -76,7 +91,10 @@ class NodeRole:
 
     async def program(self, view: View) -> Programmed:
         """Program what this node answers for."""
-        wanted = self._drains.of(self._frontends.of(view.services, view.endpoints))
+        endpoints = view.endpoints
+        if self._health is not None:
+            self._health.want(health_ports.wanted(view.services, endpoints, self._node))
+        wanted = self._drains.of(self._frontends.of(view.services, endpoints))
         verdict = self._monitors.judge(view.services, wanted)
         outcome = await self._programs.program(verdict.frontends)
         forwarded = await self._peers.program(view)

@@ -80,6 +80,8 @@ class Policy:
     """Who asks members whether they work; None: Kubernetes' readiness alone says so."""
     weights: tuple[MemberWeight, ...] = ()
     """The first that fits a member counts; none: all get equal shares."""
+    health_check_node_port: int = 0
+    """Where nodes tell balancers whether they have ready members; 0: nowhere."""
 
     @property
     def by_client(self) -> bool:
@@ -179,6 +181,8 @@ def _render_policy(policy: Policy) -> dict[str, Any]:
         "algorithm": policy.algorithm,
     }
     # What is as usual is left out: who has no policy costs no bytes, and no write on an upgrade.
+    if policy.health_check_node_port:
+        rendered["healthCheckNodePort"] = policy.health_check_node_port
     if not policy.enabled:
         rendered["enabled"] = False
     limits = {
@@ -273,6 +277,7 @@ def _parse_vip(vip: Mapping[str, Any]) -> Vip:
 def _parse_policy(policy: Mapping[str, Any]) -> Policy:
     return Policy(
         external_traffic_policy=policy.get("externalTrafficPolicy", "Cluster"),
+        health_check_node_port=policy.get("healthCheckNodePort", 0),
         session_affinity=policy.get("sessionAffinity", "None"),
         session_affinity_timeout_s=policy.get("sessionAffinityTimeoutSeconds", 0),
         source_ranges=tuple(policy.get("sourceRanges", ())),

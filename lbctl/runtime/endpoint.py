@@ -23,8 +23,12 @@ class Reply:
     status: int
     body: bytes
     content_type: str = TEXT
+    fields: tuple[tuple[str, str], ...] = ()
+    """Further header fields."""
 
 
+ANY = "*"
+"""In place of a path: all that have no route of their own."""
 Route = Callable[[], Awaitable[Reply]]
 """Makes the reply to one path."""
 Check = Callable[[], Awaitable[str]]
@@ -50,8 +54,15 @@ class Limits:
 class Endpoint:
     """Serves routes on one port."""
 
-    def __init__(self, routes: Mapping[str, Route], limits: Limits | None = None) -> None:
+    def __init__(
+        self,
+        routes: Mapping[str, Route],
+        limits: Limits | None = None,
+        what: str = "health checks and metrics",
+    ) -> None:
+        """Serve `routes` by path; `what` says in the log what a taken port costs."""
         self._routes = routes
+        self._what = what
         self._limits = limits or Limits()
         self._open = 0
 
@@ -66,7 +77,7 @@ class Endpoint:
                 sock = _listen(port)
             except OSError as error:
                 if not said:
-                    log.error("no health checks and metrics: port %d: %s", port, error.strerror)
+                    log.error("no %s: port %d: %s", self._what, port, error.strerror)
                 said = True
                 await asyncio.sleep(self._limits.retry_s)
             else:
@@ -113,7 +124,7 @@ class Endpoint:
         if len(words) != 3 or not words[2].startswith("HTTP/1."):
             return "", Reply(400, b"not a request\n")
         method, target, _ = words
-        route = self._routes.get(target.partition("?")[0])
+        route = self._routes.get(target.partition("?")[0]) or self._routes.get(ANY)
         if route is None:
             return method, Reply(404, b"no such path\n")
         if method not in {"GET", "HEAD"}:
@@ -177,6 +188,7 @@ def render(reply: Reply, *, with_body: bool = True) -> bytes:
         f"Content-Length: {len(reply.body)}",
         "Cache-Control: no-store",
         "Connection: close",
+        *(f"{name}: {value}" for name, value in reply.fields),
     ]
     if reply.status == 405:
         lines.append("Allow: GET, HEAD")

@@ -203,6 +203,7 @@ def _policy(spec: Mapping[str, Any], ranges: tuple[str, ...]) -> Policy:
     affinity = (spec.get("sessionAffinityConfig") or {}).get("clientIP") or {}
     return Policy(
         external_traffic_policy=spec.get("externalTrafficPolicy") or "Cluster",
+        health_check_node_port=spec.get("healthCheckNodePort") or 0,
         session_affinity=spec.get("sessionAffinity") or "None",
         session_affinity_timeout_s=affinity.get("timeoutSeconds") or 0,
         source_ranges=ranges,

@@ -18,7 +18,7 @@ from lbctl_dataplane import decisions, metrics
 from lbctl_dataplane.backends import ovs
 from lbctl_dataplane.decisions import View
 from lbctl_dataplane.monitors.prober import Prober
-from lbctl_dataplane.node import NodeRole
+from lbctl_dataplane.node import Beside, NodeRole
 from lbctl_dataplane.roles import Programmed
 
 pytestmark = pytest.mark.root
@@ -42,7 +42,7 @@ class Node:
         self._world = world
         backend = ovs.OvsBackend(world.names, lambda: world.legs)
         prober = Prober(metrics.Metrics(NODE, "node").probes)
-        self.role = NodeRole(NODE, backend, "ovs", monitors=prober)
+        self.role = NodeRole(NODE, backend, "ovs", Beside(monitors=prober))
         self.done = Programmed(0)
         self._woken = asyncio.Event()
 

@@ -33,6 +33,7 @@ LISTENERS = st.builds(
 POLICIES = st.builds(
     Policy,
     external_traffic_policy=st.sampled_from(["Cluster", "Local"]),
+    health_check_node_port=st.integers(0, 65535),
     session_affinity=st.sampled_from(["None", "ClientIP"]),
     session_affinity_timeout_s=st.integers(0, 86400),
     source_ranges=st.lists(

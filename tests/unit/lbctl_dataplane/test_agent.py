@@ -21,7 +21,7 @@ from lbctl_dataplane.agent import Agent, Options, Pace
 from lbctl_dataplane.backends import memory
 from lbctl_dataplane.backends.port import Leg, Outcome
 from lbctl_dataplane.monitors.port import Verdict
-from lbctl_dataplane.node import NodeRole
+from lbctl_dataplane.node import Beside, NodeRole
 from lbctl_dataplane.rules.frontend import Frontend
 
 NODE = "node-1"
@@ -82,7 +82,7 @@ class Stage:
     @contextlib.asynccontextmanager
     async def agent(self) -> AsyncIterator[None]:
         settings = Settings(agent=AgentSettings(state_dir=str(self._folder)))
-        role = NodeRole(NODE, self.switch, build.CHOSEN, monitors=self.monitors)
+        role = NodeRole(NODE, self.switch, build.CHOSEN, Beside(monitors=self.monitors))
         task = asyncio.ensure_future(Agent(self.api, role, Options(NODE, settings, PACE)).run())
         try:
             yield

@@ -18,7 +18,7 @@ from lbctl.settings import Settings
 from lbctl_dataplane.agent import Agent, Options, Pace
 from lbctl_dataplane.backends import memory
 from lbctl_dataplane.backends.port import Leg
-from lbctl_dataplane.node import NodeRole
+from lbctl_dataplane.node import Beside, NodeRole
 from lbctl_dataplane.own_legs import OwnLegs
 from lbctl_dataplane.rules import exclusion, own_legs
 
@@ -225,7 +225,7 @@ def test_the_cluster_sees_legs_and_complaints_as_they_change(tmp_path: Path) -> 
                 await api.create(resources.NODES, body)
             tree = settings(state=str(tmp_path))
             own = OwnLegs(NODE, tree)
-            role = NodeRole(NODE, Switch(own), build.CHOSEN, own)
+            role = NodeRole(NODE, Switch(own), build.CHOSEN, Beside(own))
             options = Options(NODE, tree, Pace(resync_s=0.1), config)
             async with event_loops.running(Agent(api, role, options).run()):
                 await scene(fake, api)

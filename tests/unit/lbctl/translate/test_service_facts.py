@@ -77,6 +77,11 @@ def test_the_policy_is_taken_over() -> None:
     assert found.policy == Policy("Local", "ClientIP", 60, ("203.0.113.0/24",))
 
 
+def test_the_health_check_port_of_local_traffic_is_taken_over() -> None:
+    obj = builders.service(externalTrafficPolicy="Local", healthCheckNodePort=30999)
+    assert builders.facts(obj).policy.health_check_node_port == 30999
+
+
 def test_without_a_word_the_policy_is_the_default() -> None:
     assert builders.facts(builders.service()).policy == Policy()
 
