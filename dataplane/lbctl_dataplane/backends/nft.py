@@ -66,21 +66,26 @@ class NftBackend:
         self._audits.distrust()
 
     async def _make_it_so(self, frontends: Sequence[Frontend]) -> int:
-        auditing = self._audits.due()
-        if auditing:
-            node_facts.check_forwarding(frontend.served_versions(frontends))
-            with self._audits.running():
-                await self._read_back()
+        looked = self._audits.due() and await self._audit(frontends)
         texts, changed = self._compiler.transactions()
         if texts:
             for text in texts:
                 await commands.run("nft", "-f", "-", stdin=text, timeout_s=LOADING_S)
             self._compiler.took()
             self._count_own(len(texts))
-            if auditing:
+            if looked:
                 await self._verify()
         await self._forget()
         return changed
+
+    async def _audit(self, frontends: Sequence[Frontend]) -> bool:
+        """Tell whether the table had to be read: only what was is verified after a change.
+
+        Else each audit would read all of it for the change that it comes with, and delay the next.
+        """
+        node_facts.check_forwarding(frontend.served_versions(frontends))
+        with self._audits.running():
+            return await self._read_back()
 
     async def _verify(self) -> None:
         """Read back a table that differed from what it was known to hold."""
@@ -93,12 +98,14 @@ class NftBackend:
                 f"the kernel took; the first: {texts[0].partition(chr(10))[0][:200]}"
             )
 
-    async def _read_back(self) -> None:
+    async def _read_back(self) -> bool:
         """Take what the kernel holds, unless it counted no transaction but ours since."""
         generation = netfilter.read()
-        if generation != self._generation:
-            self._compiler.read_back(await nft_listing.read())
-            self._generation = generation
+        if generation == self._generation:
+            return False
+        self._compiler.read_back(await nft_listing.read())
+        self._generation = generation
+        return True
 
     def _count_own(self, transactions: int) -> None:
         """Note our transactions; with another's between them the table is to be read again."""
