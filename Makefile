@@ -4,7 +4,7 @@ BIN := .venv/bin
 STAGE := scripts/stage
 
 .PHONY: help setup check test demo lab down conformance bench-vip bench-flap bench-scale bench-dns \
-	bench-dns-bad bench-monitors bench-nft-layouts image image-pins requirements values golden chart-test
+	bench-dns-bad bench-monitors bench-nft-layouts bench-dataplane image image-pins requirements values golden chart-test
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -53,6 +53,11 @@ bench-flap: setup ## What a Service that changes 20 times a second costs others,
 SIZES ?= 1000,5000,10000
 bench-scale: setup ## Thousands of Services: cold start, one change under churn, memory
 	@$(BIN)/python tests/perf/bench_scale.py --sizes $(SIZES)
+
+bench-dataplane: setup ## Paths to pods beside kube-proxy and HAProxy; OPTIONS="--only traffic --rounds 3"
+	@lab/install-packages.sh tests/perf/packages.txt
+	@$(BIN)/lbctl lab build kubernetes >/dev/null
+	@PYTHONPATH=tests $(BIN)/python tests/perf/bench_dataplane.py $(OPTIONS)
 
 bench-nft-layouts: setup ## Layouts of the nodes' nftables table: load, one change, listing
 	@$(BIN)/python tests/perf/bench_nft_layouts.py $(OPTIONS)

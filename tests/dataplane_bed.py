@@ -273,7 +273,10 @@ class Bed:
             sh("ip", "route", "add", f"{gateway}/{length}", "dev", "eth0", inside=space)
             sh("ip", "route", "add", "default", "via", gateway, "dev", "eth0", inside=space)
         self._plug(number, space, device)
-        self._servers[number] = pod_server(space, f"pod{number}", port)
+        self._servers[number] = self._serve(space, f"pod{number}", port)
+
+    def _serve(self, space: str, name: str, port: int) -> subprocess.Popen[str]:
+        return pod_server(space, name, port)
 
     def _plug(self, number: int, space: str, device: str) -> None:
         mac = _mac(space)

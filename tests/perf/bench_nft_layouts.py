@@ -192,12 +192,14 @@ def ours_change(frontends: Sequence[Frontend], after: Frontend) -> str:
     return compiler.transactions()[0][0]
 
 
+OURS = Layout("maps by size of table, places in them (ours)", ours, ours_change)
+PROXY = Layout("chain per endpoint (as kube-proxy)", proxy, proxy_change)
 LAYOUTS = (
-    Layout("maps by size of table, places in them (ours)", ours, ours_change),
+    OURS,
     Layout("one map with the places in it, 31 slots", shared, shared_change),
     Layout("named map per Service", named, named_change),
     Layout("anonymous map per Service", anonymous, anonymous_change),
-    Layout("chain per endpoint (as kube-proxy)", proxy, proxy_change),
+    PROXY,
 )
 
 
@@ -261,15 +263,19 @@ def namespace() -> Iterator[int]:
         holder.stdout.close()
 
 
-def measure(layout: Layout, count: int) -> tuple[Cost, Cost, Cost]:
-    """Return the cost of a load, of one change and of a listing, in a fresh namespace."""
+def load_and_change(space: int, layout: Layout, count: int) -> tuple[Cost, Cost]:
+    """Return the cost of a load and of one change."""
     services = frontends(count)
     change = layout.change(services, lesser(services[0]))
+    parts = [cost(space, "-f", "-", text=text) for text in layout.load(services)]
+    load = Cost(sum(part.cpu_s for part in parts), max(part.rss_mb for part in parts))
+    return load, cost(space, "-f", "-", text=change)
+
+
+def measure(layout: Layout, count: int) -> tuple[Cost, Cost, Cost]:
+    """Return the cost of a load, of one change and of a listing, in a fresh namespace."""
     with namespace() as space:
-        parts = [cost(space, "-f", "-", text=text) for text in layout.load(services)]
-        load = Cost(sum(part.cpu_s for part in parts), max(part.rss_mb for part in parts))
-        one = cost(space, "-f", "-", text=change)
-        return load, one, cost(space, "list", "ruleset")
+        return *load_and_change(space, layout, count), cost(space, "list", "ruleset")
 
 
 def main() -> None:

@@ -34,20 +34,26 @@ class KernelTable:
         self._audits.distrust()
 
     async def make_it_so(self) -> int:
-        """Make the kernel hold what it should; return how many things that changed."""
-        auditing = self._audits.due()
-        if auditing:
-            with self._audits.running():
-                await self._read_back()
+        """Make the kernel hold what it should; return how many things that changed.
+
+        Only what an audit had to read is verified after a change: else each audit would read all of
+        it for the change that it comes with, and delay the next.
+        """
+        looked = self._audits.due() and await self._audit()
         texts, changed = self._kept.transactions()
         if texts:
             for text in texts:
                 await commands.run("nft", "-f", "-", stdin=text, timeout_s=LOADING_S)
             self._kept.took()
             self._count_own(len(texts))
-            if auditing:
+            if looked:
                 await self._verify()
         return changed
+
+    async def _audit(self) -> bool:
+        """Tell whether the table had to be read."""
+        with self._audits.running():
+            return await self._read_back()
 
     async def _verify(self) -> None:
         """Read back a table that differed from what it was known to hold."""
@@ -60,12 +66,14 @@ class KernelTable:
                 f"that the kernel took; the first: {texts[0].partition(chr(10))[0][:200]}"
             )
 
-    async def _read_back(self) -> None:
+    async def _read_back(self) -> bool:
         """Take what the kernel holds, unless it counted no transaction but ours since."""
         generation = netfilter.read()
-        if generation != self._generation:
-            self._kept.read_back(await nft_listing.read(self._kept.table))
-            self._generation = generation
+        if generation == self._generation:
+            return False
+        self._kept.read_back(await nft_listing.read(self._kept.table))
+        self._generation = generation
+        return True
 
     def _count_own(self, transactions: int) -> None:
         """Note our transactions; with another's between them the table is to be read again."""
