@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, ConfigDict, Field, field_validator, model_validator
 
+from lbctl.settings_agent import AgentSettings
 from lbctl.settings_names import SuffixSettings
 from lbctl.settings_parts import DnsLabel, DomainName, LabelExpression, LabelSelector
 from lbctl.settings_parts import Section as _Section
@@ -285,36 +286,6 @@ class LeaseSettings(_Section):
     """A crashed leader is replaced after this long at the latest."""
     renew: float = Field(default=2.0, gt=0, le=60)
     """Time between two renewals; well below `duration`."""
-
-
-class AgentSettings(_Section):
-    """The agent on one node or router. Needs a restart."""
-
-    backend: Literal["ovs", "nft", "ipvs", "announce-only", "auto"] = "ovs"
-    """What moves packets: `nft`, `ipvs` for routed pods; `announce-only`: kube-proxy; `auto`."""
-    bridge: str = "br-int"
-    """The OVS bridge that pods are ports of."""
-    service_interface: str = "svc0"
-    """The port or interface towards the fabric; traffic to VIPs enters here."""
-    legs: tuple[str, ...] = ()
-    """Addresses of the service interface, ≤ 1 per family; empty: the Node's `lbctl.io/legs`."""
-    peers: Literal["auto", "on", "off"] = "auto"
-    """Forward to other nodes' members: `on` by weight, for plain ECMP; `auto` without own ones."""
-    answer_ping: bool = True
-    """VIPs answer ICMP echo requests while they have members; else nobody does."""
-    health_check_node_port: Literal["auto", "always", "never"] = "auto"
-    """Answer `spec.healthCheckNodePort` of Services; `auto`: where kube-proxy does not run."""
-    state_dir: str = "/var/lib/lbctl"
-    """Where the last state is kept for a restart."""
-    liveness_seconds: int = Field(default=10, ge=2, le=300)
-    """Time between two renewals of the agent's Lease."""
-
-    @field_validator("legs")
-    @classmethod
-    def _each_parses(cls, legs: tuple[str, ...]) -> tuple[str, ...]:
-        for leg in legs:
-            ipaddress.ip_address(leg)
-        return legs
 
 
 class MetricsSettings(_Section):

@@ -10,7 +10,8 @@ import click
 from lbctl.kube import client, config
 from lbctl.model import errors
 from lbctl.runtime import config_file, logs, options, program
-from lbctl.settings import AgentSettings, Settings
+from lbctl.settings import Settings
+from lbctl.settings_agent import AgentSettings
 from lbctl_dataplane import agent as agents
 from lbctl_dataplane import metrics
 from lbctl_dataplane.backends.peers import Peers

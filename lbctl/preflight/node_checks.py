@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from lbctl.preflight.checks import kube_proxy, unread
 from lbctl.preflight.facts import Fact, NodeFacts, Unread
 from lbctl.preflight.findings import Finding, ok, problem, warning
-from lbctl.settings import AgentSettings
+from lbctl.settings_agent import AgentSettings
 
 USERSPACE = "netdev"
 STRICT = 1

@@ -14,7 +14,7 @@ from typing import TypeVar
 
 from lbctl.preflight import parse
 from lbctl.preflight.facts import Fact, NodeFacts, Proxy, Unread
-from lbctl.settings import AgentSettings
+from lbctl.settings_agent import AgentSettings
 
 T = TypeVar("T")
 

@@ -8,7 +8,7 @@ import preflight_builders as built
 from lbctl.preflight import node_checks
 from lbctl.preflight.facts import Proxy, Unread
 from lbctl.preflight.findings import Finding, Level
-from lbctl.settings import AgentSettings
+from lbctl.settings_agent import AgentSettings
 
 BROKEN = Unread("it broke")
 

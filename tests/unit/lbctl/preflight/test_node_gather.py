@@ -2,7 +2,7 @@
 
 from lbctl.preflight import node_gather
 from lbctl.preflight.facts import Unread
-from lbctl.settings import AgentSettings
+from lbctl.settings_agent import AgentSettings
 
 
 def test_the_loopback_has_an_mtu_and_an_rp_filter() -> None:
