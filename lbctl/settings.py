@@ -297,7 +297,7 @@ class AgentSettings(_Section):
     service_interface: str = "svc0"
     """The port or interface towards the fabric; traffic to VIPs enters here."""
     legs: tuple[str, ...] = ()
-    """Addresses of the service interface, ≤ 1 per family; empty: the Node's `lbctl.io/legs`."""
+    """`ADDRESS[ via GATEWAY]` of it, ≤ 1 per family; empty: the Node's `lbctl.io/legs`."""
     answer_ping: bool = True
     """VIPs answer ICMP echo requests while they have members; else nobody does."""
     state_dir: str = "/var/lib/lbctl"
@@ -309,7 +309,8 @@ class AgentSettings(_Section):
     @classmethod
     def _each_parses(cls, legs: tuple[str, ...]) -> tuple[str, ...]:
         for leg in legs:
-            ipaddress.ip_address(leg)
+            for address in leg.split(" via ", 1):
+                ipaddress.ip_address(address)
         return legs
 
 

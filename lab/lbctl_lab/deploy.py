@@ -57,7 +57,12 @@ def wait_working(wanted: Sequence[plan.Node]) -> None:
 
 
 def _annotate(wanted: Sequence[plan.Node]) -> None:
-    """Tell the addresses of each node's service leg, as an operator would."""
+    """Tell the addresses of each node's service leg, as an operator would.
+
+    By the gateways answers leave by the leg, where the kernel's routes would lead them to the node
+    network; a switch knows by itself where a connection came from.
+    """
     for node in wanted:
-        legs = f"lbctl.io/legs={node.leg_v4},{node.leg_v6}"
+        four = f"{node.leg_v4} via {node.leg_router_v4}"
+        legs = f"lbctl.io/legs={four},{node.leg_v6} via {node.leg_router_v6}"
         controlplane.kubectl("annotate", f"node/{node.name}", legs)

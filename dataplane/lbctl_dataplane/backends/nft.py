@@ -11,9 +11,16 @@ from collections.abc import Callable, Collection, Sequence
 
 from lbctl.model import errors
 from lbctl.model.virtual_service import Address
-from lbctl_dataplane.backends import audits, commands, conntrack, nft_listing, node_facts
+from lbctl_dataplane.backends import (
+    audits,
+    commands,
+    conntrack,
+    nft_listing,
+    node_facts,
+    return_path,
+)
 from lbctl_dataplane.backends import generation as netfilter
-from lbctl_dataplane.backends.node_facts import NodeFacts
+from lbctl_dataplane.backends.node_facts import Facts, NodeFacts
 from lbctl_dataplane.backends.port import Leg, Outcome
 from lbctl_dataplane.rules import constants, frontend, nft_table, tracked
 from lbctl_dataplane.rules.frontend import Frontend
@@ -29,11 +36,19 @@ _MARKED = ("--mark", f"{constants.NODE_MARK:#x}/{constants.NODE_MARK_MASK:#x}")
 
 
 class NftBackend:
-    """Owns table `inet lbctl-node` and the connections with its mark."""
+    """Owns table `inet lbctl-node`, the connections with its mark and their way back."""
 
-    def __init__(self, service_interface: str, legs: Callable[[], tuple[Address, ...]]) -> None:
+    def __init__(
+        self,
+        service_interface: str,
+        legs: Callable[[], tuple[Address, ...]],
+        gateways: Callable[[], tuple[Address, ...]],
+    ) -> None:
         self._facts = NodeFacts(service_interface)
+        self._known: Facts | None = None
         self._legs = legs
+        self._gateways = gateways
+        self._back = return_path.ReturnPath(service_interface)
         self._compiler = NftCompiler([service_interface])
         self._audits = audits.Audits()
         self._generation: int | None = None
@@ -52,10 +67,15 @@ class NftBackend:
 
     async def program(self, frontends: Sequence[Frontend]) -> Outcome:
         """Make the kernel forward for these frontends; see `NodeBackend.program`."""
-        routes = (await self._facts.now()).routes
-        self._ended |= self._compiler.update(frontends, routes)
+        facts = await self._facts.now()
+        if facts is not self._known:
+            self._back.distrust()  # routes go with their interface, and do not come back with it
+            self._known = facts
+        gateways = self._gateways()
+        self._ended |= self._compiler.update(frontends, facts.routes)
+        self._compiler.answer_by(gateways)
         try:
-            changed = await self._make_it_so(frontends)
+            changed = await self._make_it_so(frontends, gateways)
         except BaseException:
             self._distrust()
             raise
@@ -64,13 +84,16 @@ class NftBackend:
     def _distrust(self) -> None:
         self._swept, self._generation = False, None
         self._audits.distrust()
+        self._back.distrust()
 
-    async def _make_it_so(self, frontends: Sequence[Frontend]) -> int:
+    async def _make_it_so(self, frontends: Sequence[Frontend], gateways: Sequence[Address]) -> int:
         auditing = self._audits.due()
         if auditing:
+            self._back.distrust()
             node_facts.check_forwarding(frontend.served_versions(frontends))
             with self._audits.running():
                 await self._read_back()
+        turned = await self._back.keep(gateways)
         texts, changed = self._compiler.transactions()
         if texts:
             for text in texts:
@@ -80,7 +103,7 @@ class NftBackend:
             if auditing:
                 await self._verify()
         await self._forget()
-        return changed
+        return changed + turned
 
     async def _verify(self) -> None:
         """Read back a table that differed from what it was known to hold."""

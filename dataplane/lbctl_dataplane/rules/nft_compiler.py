@@ -22,6 +22,7 @@ class NftCompiler:
         """Whether there is a table whose elements can be changed, instead of replacing all."""
         self._behind = Reached()
         self._parts: dict[int, Elements] = {}
+        self._returning: Elements = {}
 
     @property
     def desired(self) -> Elements:
@@ -48,6 +49,14 @@ class NftCompiler:
         for fresh in turn.new | again:
             self._put(fresh)
         return ended - tracked.of(turn.now[fresh] for fresh in turn.new)
+
+    def answer_by(self, gateways: Sequence[Address]) -> None:
+        """Let answers go to gateways; those of a family without one go by the node's routes."""
+        wanted = nft_rules.returning(gateways)
+        if wanted != self._returning:
+            self._elements.remove(self._returning)
+            self._elements.add(wanted)
+            self._returning = wanted
 
     def read_back(self, observed: Elements | None) -> None:
         """Take what the kernel holds; None where there is no table, or not one as we make it."""

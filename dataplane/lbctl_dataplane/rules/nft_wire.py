@@ -50,6 +50,12 @@ def _name(value: bytes) -> str:
     return value.rstrip(b"\0").decode(errors="replace")
 
 
+def _family(value: bytes) -> str:
+    return _FAMILIES.get(value[0], str(value[0]))
+
+
+_FAMILIES = {2: "ipv4", 10: "ipv6"}
+"""NFPROTO_IPV4 and NFPROTO_IPV6 (linux/netfilter.h)."""
 _FIELDS = {
     **dict.fromkeys(("ipv4_addr", "ip daddr"), Field(4, _address)),
     **dict.fromkeys(("ipv6_addr", "ip6 daddr"), Field(16, _address)),
@@ -57,6 +63,7 @@ _FIELDS = {
     **dict.fromkeys(("inet_service", "th dport"), Field(2, _big_endian)),
     "numgen inc mod 2": Field(4, _own_endian),
     "ifname": Field(16, _name),
+    "nf_proto": Field(1, _family),
 }
 """By type and by the expression that stands for it in `typeof`."""
 
