@@ -110,8 +110,6 @@ def node_lines(node: plan.Node, nodes: Sequence[plan.Node], cni: plan.Cni) -> li
         f"addr add {node.address_v4}/24 dev eth0",
         f"addr add {node.address_v6}/64 dev eth0 nodad",
         "link set eth0 up",
-        f"link set {plan.SERVICE_INTERFACE} addrgenmode none",
-        f"link set {plan.SERVICE_INTERFACE} up",
         *_leg_lines(node, cni),
         *pod_networks.node_lines(node, others, cni),
         *(f"route add {prefix} via {plan.ROUTER_V4}" for prefix in v4),
@@ -122,11 +120,16 @@ def node_lines(node: plan.Node, nodes: Sequence[plan.Node], cni: plan.Cni) -> li
 
 
 def _leg_lines(node: plan.Node, cni: plan.Cni) -> list[str]:
-    """Return the leg's addresses; as a port of the switch svc0 carries none of the kernel's."""
-    if cni == "ovs":
-        return []
+    """Return the leg's part; as a port of the switch svc0 carries no address of the kernel's."""
     leg = plan.SERVICE_INTERFACE
-    return [f"addr add {node.leg_v4}/30 dev {leg}", f"addr add {node.leg_v6}/64 dev {leg} nodad"]
+    if cni == "ovs":
+        return [f"link set {leg} addrgenmode none", f"link set {leg} up"]
+    return [
+        # With a link-local address as well: the kernel asks for IPv6 neighbours with it.
+        f"addr add {node.leg_v4}/30 dev {leg}",
+        f"addr add {node.leg_v6}/64 dev {leg} nodad",
+        f"link set {leg} up",
+    ]
 
 
 def plain_links(nodes: Sequence[plan.Node]) -> list[tuple[str, str]]:
