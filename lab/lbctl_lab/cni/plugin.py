@@ -94,14 +94,22 @@ def parse_pod(env: dict[str, str]) -> Pod:
 
 
 def host_lines(config: Config, pod: Pod) -> list[str]:
-    """Return the node's half of the wiring, for `ip -batch`."""
+    """Return the node's half of the wiring, for `ip -batch`.
+
+    Hairpin: where the kernel filters what it bridges (br_netfilter), a Service that leads a pod to
+    itself is bridged back out of the port it came by.
+    """
     size = f"mtu {config.mtu}"
-    master = "" if config.database else f"master {config.bridge} "
+    joining = [
+        f"link set {pod.port} master {config.bridge}",
+        f"link set {pod.port} type bridge_slave hairpin on",
+    ]
     return [
         f"link add {pod.port} {size} type veth peer name {pod.interface} address {pod.mac}"
         f" {size} netns {pod.netns}",
         f"link set {pod.port} addrgenmode none",
-        f"link set {pod.port} {master}up",
+        *([] if config.database else joining),
+        f"link set {pod.port} up",
     ]
 
 
