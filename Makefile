@@ -39,8 +39,9 @@ lab: setup ## Bring the lab up with lbctl on it
 down: ## Take the lab away
 	@$(BIN)/lbctl lab down
 
-conformance: setup ## Kubernetes' own load-balancer cases, from outside; CASES="8 n8" picks some
-	@$(BIN)/python -m lbctl_lab.conformance $(CASES)
+BACKEND ?= ovs
+conformance: setup ## Kubernetes' own load-balancer cases, from outside; CASES="8 n8" picks some; BACKEND=nft CNI=vxlan
+	@$(BIN)/python -m lbctl_lab.conformance --backend $(BACKEND) $(if $(CNI),--cni $(CNI)) $(CASES)
 
 N ?= 1000
 ROUNDS ?= 3

@@ -18,7 +18,7 @@ class AgentSettings(Section):
     service_interface: str = "svc0"
     """The port or interface towards the fabric; traffic to VIPs enters here."""
     legs: tuple[str, ...] = ()
-    """Addresses of the service interface, ≤ 1 per family; empty: the Node's `lbctl.io/legs`."""
+    """`ADDRESS[ via GATEWAY]` of it, ≤ 1 per family; empty: the Node's `lbctl.io/legs`."""
     peers: Literal["auto", "on", "off"] = "auto"
     """Forward to other nodes' members: `on` by weight, for plain ECMP; `auto` without own ones."""
     answer_ping: bool = True
@@ -34,5 +34,6 @@ class AgentSettings(Section):
     @classmethod
     def _each_parses(cls, legs: tuple[str, ...]) -> tuple[str, ...]:
         for leg in legs:
-            ipaddress.ip_address(leg)
+            for address in leg.split(" via ", 1):
+                ipaddress.ip_address(address)
         return legs

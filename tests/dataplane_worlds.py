@@ -12,6 +12,7 @@ from typing import Protocol
 import dataplane_bed
 import dataplane_builders as build
 from dataplane_bed import network_of
+from lbctl.model.virtual_service import Address
 from lbctl_dataplane.backends import ground, memory, nft, ovs
 from lbctl_dataplane.backends.port import NodeBackend, Outcome
 from lbctl_dataplane.rules.frontend import Frontend, Member, Place
@@ -192,8 +193,11 @@ class OvsWorld(PacketWorld):
 
 
 class NftWorld(PacketWorld):
+    gateways: tuple[Address, ...] = ()
+    """Where answers go; by the node's routes where there is none."""
+
     def backend(self) -> NodeBackend:
-        return nft.NftBackend("svc0", lambda: self.legs)
+        return nft.NftBackend("svc0", lambda: self.legs, lambda: self.gateways)
 
 
 def serve(

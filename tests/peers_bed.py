@@ -224,7 +224,7 @@ class Agents:
         name = f"node-{number}"
         legs = tuple(build.ip(self._bed.leg(number, version)) for version in (4, 6))
         peers = PeerForwarder(name, "svc0", lambda: legs, everywhere=self._everywhere)
-        backend = NftBackend("svc0", lambda: legs)
+        backend = NftBackend("svc0", lambda: legs, lambda: ())
         return NodeRole(name, backend, build.CHOSEN, Beside(peers=peers))
 
     def restart(self) -> None:

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -131,10 +132,22 @@ def trace(source: str, place: str) -> Any:
     return json.loads(done.stdout)
 
 
-def switch(node: str) -> str:
-    """Return all flows and groups of a node's switch."""
-    show = "ovs-ofctl -O OpenFlow15 dump-flows br-int; ovs-ofctl -O OpenFlow15 dump-groups br-int"
-    return lab("exec", node, "--", "sh", "-c", show)
+HELD = {
+    "ovs": "ovs-ofctl -O OpenFlow15 dump-flows br-int; ovs-ofctl -O OpenFlow15 dump-groups br-int",
+    "nft": "nft list table inet lbctl-node",
+}
+
+
+def programmed(node: str) -> str:
+    """Return all that lbctl may hold on a node: flows and groups of its switch, or its table."""
+    backend = json.loads(lab("status", "-o", "json"))["backend"]
+    return lab("exec", node, "--", "sh", "-c", HELD[backend])
+
+
+def answering(target: str, requests: int) -> set[str]:
+    """Return the pods that answer so many requests of the client's."""
+    script = f"for i in $(seq {requests}); do curl -sS -m 5 {target}; done"
+    return set(re.findall(r"^pod=(\S+)", client("sh", "-c", script), re.M))
 
 
 def router() -> str:

@@ -117,7 +117,7 @@ def _backend(name: str, asked: AgentSettings, own: OwnLegs) -> NodeBackend:
 
     interface = asked.service_interface
     if name == choice.NFT:
-        return nft.NftBackend(interface, own.now)
+        return nft.NftBackend(interface, own.now, own.gateways)
     if name == choice.IPVS:
         return _ipvs(interface, own)
     if name == choice.ANNOUNCE:

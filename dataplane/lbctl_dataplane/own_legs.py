@@ -1,6 +1,5 @@
 """What a node is told about itself: its legs, by settings or its own Node, and its exclusion."""
 
-import ipaddress
 from collections.abc import Mapping
 
 from lbctl.kube import resources
@@ -25,7 +24,7 @@ class OwnLegs:
         self._node = node
         self._given = settings.agent.legs
         self._networks = _networks(settings)
-        self._last: tuple[Address, ...] = ()
+        self._last: tuple[own_legs.OwnLeg, ...] = ()
         self._nodes = Store(transform=self._trim)
 
     @property
@@ -47,6 +46,13 @@ class OwnLegs:
 
     def now(self) -> tuple[Address, ...]:
         """Return the legs in force. Raises Unavailable before anything is known of them."""
+        return tuple(leg.address for leg in self._in_force())
+
+    def gateways(self) -> tuple[Address, ...]:
+        """Return where the legs' answers go, at most one address per family; raises as `now`."""
+        return tuple(leg.gateway for leg in self._in_force() if leg.gateway)
+
+    def _in_force(self) -> tuple[own_legs.OwnLeg, ...]:
         # Not known is not none: without legs the switch would stop to answer for them.
         if not self._given and not self._nodes.synced.is_set() and not len(self._nodes):
             raise errors.Unavailable(f"legs: Node {self._node} was not read yet")
@@ -87,7 +93,7 @@ class OwnLegs:
     def _trim(self, node: Json) -> Json:
         meta = metadata(node)
         if not self._last:
-            self._last = tuple(ipaddress.ip_address(text) for text in node.get(LAST, ()))
+            self._last = tuple(own_legs.parse(text) for text in node.get(LAST, ()))
         self._last = own_legs.in_force(self._read(node), self._last)
         text = (meta.get("annotations") or {}).get(own_legs.ANNOTATION, "")
         return {

@@ -87,13 +87,13 @@ def bring_up(lab: state.Lab, programs: Programs, shown: progress.Progress) -> No
     state.save(lab)
     wanted = plan.nodes(lab.nodes)
     with shown.step("namespaces, links, routes"):
-        networks.make(wanted)
+        networks.make(wanted, lab.cni)
     with shown.step("certificates and files"):
-        _write_files(wanted, programs)
+        _write_files(wanted, lab.cni, programs)
     processes.launch(controlplane.etcd(programs.kubernetes))
     processes.launch(controlplane.apiserver(programs.kubernetes))
     with shown.step("switches, containerd, images"):
-        _start_nodes(wanted, _archives(lab.kind, programs, shown))
+        _start_nodes(wanted, lab.cni, _archives(lab.kind, programs, shown))
     with shown.step("API server"):
         controlplane.wait_ready()
     _start_rest(wanted, programs)
@@ -121,14 +121,14 @@ def coredns_manifest() -> str:
     )
 
 
-def _write_files(wanted: Sequence[plan.Node], programs: Programs) -> None:
+def _write_files(wanted: Sequence[plan.Node], cni: plan.Cni, programs: Programs) -> None:
     credentials.make(wanted)
     _link_tools(programs)
     # Readable by anyone: the client's commands and the pods' resolvers read them.
     state.write(state.ROOT / "client.resolv.conf", plan.CLIENT_RESOLVER, mode=0o644)
     state.write(state.ROOT / "pods.resolv.conf", "nameserver 127.0.0.1\n", mode=0o644)
     for node in wanted:
-        nodes.write_configs(node)
+        nodes.write_configs(node, cni)
 
 
 def _link_tools(programs: Programs) -> None:
@@ -143,14 +143,15 @@ def _archives(kind: state.Kind, programs: Programs, shown: progress.Progress) ->
     return images.write_archives(programs.echo, programs.coredns) + own
 
 
-def _start_nodes(wanted: Sequence[plan.Node], archives: Sequence[Path]) -> None:
+def _start_nodes(wanted: Sequence[plan.Node], cni: plan.Cni, archives: Sequence[Path]) -> None:
     with futures.ThreadPoolExecutor(len(wanted)) as pool:
-        list(pool.map(lambda node: _start_node(node, archives), wanted))
+        list(pool.map(lambda node: _start_node(node, cni, archives), wanted))
 
 
-def _start_node(node: plan.Node, archives: Sequence[Path]) -> None:
-    nodes.make_switch(node)
-    nodes.start_switch(node)
+def _start_node(node: plan.Node, cni: plan.Cni, archives: Sequence[Path]) -> None:
+    if cni == "ovs":
+        nodes.make_switch(node)
+        nodes.start_switch(node)
     nodes.start_runtime(node)
     for archive in archives:
         images.load(node, archive)

@@ -55,12 +55,34 @@ lab.add_command(image_commands.image)
     envvar="DEV",
     help="lbctl as processes of the host, from this checkout, instead of pods. [env: DEV=1]",
 )
-def up(nodes: int, bare: bool, dev: bool) -> None:
+@click.option(
+    "--backend",
+    type=click.Choice(plan.BACKENDS),
+    default="ovs",
+    show_default=True,
+    envvar="LBCTL_LAB_BACKEND",
+    show_envvar=True,
+    help="What moves the packets of virtual addresses on the nodes.",
+)
+@click.option(
+    "--cni",
+    type=click.Choice(plan.CNIS),
+    envvar="LBCTL_LAB_CNI",
+    show_envvar=True,
+    help="The pods' network; by default ovs for backend ovs, bridge for nft.",
+)
+def up(nodes: int, bare: bool, dev: bool, backend: plan.Backend, cni: plan.Cni | None) -> None:
     """Bring the lab up; what a killed one left behind is swept first."""
     shown = progress.Progress()
     bring_up.preflight()
     kind: state.Kind = "bare" if bare else "processes" if dev else "pods"
-    wanted = state.Lab(state.checkout(), nodes, kind, os.getpid(), "starting")
+    try:
+        pods_by = plan.cni_for(backend, cni)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from error
+    wanted = state.Lab(
+        state.checkout(), nodes, kind, os.getpid(), "starting", backend=backend, cni=pods_by
+    )
     with state.locked():
         if _is_there(wanted):
             click.echo("the lab is up already", err=True)
@@ -69,7 +91,7 @@ def up(nodes: int, bare: bool, dev: bool) -> None:
         try:
             bring_up.bring_up(wanted, programs, shown)
             if kind != "bare":
-                deploy.deploy(plan.nodes(nodes), kind, shown)
+                deploy.deploy(wanted, shown)
         except BaseException:
             shown.say(
                 "failed half-way: `lbctl lab logs NAME` shows why, `lbctl lab down` cleans up"
@@ -85,9 +107,8 @@ def _is_there(wanted: state.Lab) -> bool:
     alive = [name for name, record in processes.records().items() if processes.is_alive(record)]
     if there is None or there.phase != "up" or not alive:
         return False
-    same = (there.checkout, there.nodes, there.kind) == (wanted.checkout, wanted.nodes, wanted.kind)
-    if not same:
-        what = f"{there.nodes} nodes, {status.KINDS[there.kind]}, of {there.checkout}"
+    if status.words(there) != status.words(wanted):
+        what = status.words(there)
         reason = f"this machine runs one already ({what}); there can be one"
         raise errors.LabError("lab", reason, "lbctl lab down")
     return True

@@ -121,12 +121,23 @@ def suite_version() -> str:
 def write_docs(outcomes: Sequence[Outcome], jobs: int, took_s: float) -> None:
     """Write the table and the log of a whole run."""
     DOCS.mkdir(parents=True, exist_ok=True)
-    nodes = state.require_up().nodes
-    page = conformance_report.table(
-        outcomes, version=suite_version(), nodes=nodes, jobs=jobs, took_s=took_s
+    lab = state.require_up()
+    run = conformance_report.Circumstances(
+        suite_version(), lab.nodes, lab.backend, lab.cni, jobs, took_s
     )
-    (DOCS / "results.md").write_text(page)
-    (DOCS / "log.txt").write_text(conformance_report.log(outcomes))
+    kind = suffix(lab.backend, lab.cni)
+    results, log = DOCS / f"results{kind}.md", DOCS / f"log{kind}.txt"
+    results.write_text(conformance_report.table(outcomes, run, log.name))
+    log.write_text(conformance_report.log(outcomes))
+
+
+def suffix(backend: plan.Backend, cni: plan.Cni) -> str:
+    """Return what tells the pages of a kind of lab from those of the default one.
+
+    >>> suffix("ovs", "ovs"), suffix("nft", "bridge")
+    ('', '-nft-bridge')
+    """
+    return "" if backend == "ovs" else f"-{backend}-{cni}"
 
 
 def conform(cases: Sequence[Case], jobs: int, shown: progress.Progress) -> int:
@@ -146,8 +157,17 @@ def conform(cases: Sequence[Case], jobs: int, shown: progress.Progress) -> int:
 @click.command()
 @click.argument("keys", metavar="[CASE]...", nargs=-1, type=click.Choice(list(BY_KEY)))
 @click.option("--jobs", default=4, show_default=True, type=click.IntRange(1, 16))
+@click.option("--backend", default="ovs", show_default=True, type=click.Choice(plan.BACKENDS))
+@click.option("--cni", type=click.Choice(plan.CNIS), help="Of the lab; by default the backend's.")
 @click.option("--on-this-lab", is_flag=True, help="Use the lab that is up, and leave it up.")
-def main(keys: Sequence[str], jobs: int, *, on_this_lab: bool) -> None:
+def main(
+    keys: Sequence[str],
+    jobs: int,
+    backend: plan.Backend,
+    cni: plan.Cni | None,
+    *,
+    on_this_lab: bool,
+) -> None:
     """Run Kubernetes' own load-balancer cases; all of them without arguments."""
     cases = [BY_KEY[key] for key in keys] or list(CASES)
     shown = progress.Progress()
@@ -155,7 +175,9 @@ def main(keys: Sequence[str], jobs: int, *, on_this_lab: bool) -> None:
         subprocess.run([LBCTL, "lab", "down"], check=True)
     try:
         if not on_this_lab:
-            subprocess.run([LBCTL, "lab", "up", f"--nodes={NODES}"], check=True)
+            network = (f"--cni={cni}",) if cni else ()
+            up = ("up", f"--nodes={NODES}", f"--backend={backend}", *network)
+            subprocess.run([LBCTL, "lab", *up], check=True)
         failed = conform(cases, jobs, shown)
     except (errors.LabError, subprocess.CalledProcessError) as broken:
         raise click.ClickException(str(broken)) from broken

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 from lbctl_lab.conformance_cases import Case, Outcome, Step, Verdict
@@ -13,8 +14,9 @@ REASON_LENGTH = 300
 HEAD = """<!-- Written by `make conformance`. -->
 # Kubernetes' own load-balancer cases on lbctl: the last whole run
 
-Suite and cluster: Kubernetes {version}; {nodes} nodes, backend `ovs`, {jobs} cases at once.
-{passed} of {count} cases passed in {took}. What each case did, step by step: [log.txt](log.txt).
+Suite and cluster: Kubernetes {version}; {nodes} nodes, backend `{backend}`,
+pods by `{cni}`, {jobs} cases at once.
+{passed} of {count} cases passed in {took}. What each case did, step by step: [{log}]({log}).
 
 | # | case | result | time | figures, reason |
 |---|---|---|---|---|
@@ -91,18 +93,33 @@ def row(outcome: Outcome) -> str:
     return f"| {case.key} | {case.group}: {case.text} | {outcome.verdict} | {time} | {why} |"
 
 
-def table(
-    outcomes: Sequence[Outcome], *, version: str, nodes: int, jobs: int, took_s: float
-) -> str:
-    """Return the page with all outcomes, in the order given."""
+@dataclass(frozen=True, slots=True)
+class Circumstances:
+    """What a run was of, and with what."""
+
+    version: str
+    """Of Kubernetes: the suite and the cluster."""
+    nodes: int
+    backend: str
+    cni: str
+    jobs: int
+    """Cases at once."""
+    took_s: float
+
+
+def table(outcomes: Sequence[Outcome], run: Circumstances, log: str) -> str:
+    """Return the page with all outcomes, in the order given; `log` is the file beside it."""
     passed = sum(outcome.verdict == "passed" for outcome in outcomes)
     head = HEAD.format(
-        version=version,
-        nodes=nodes,
-        jobs=jobs,
+        version=run.version,
+        nodes=run.nodes,
+        backend=run.backend,
+        cni=run.cni,
+        jobs=run.jobs,
         passed=passed,
         count=len(outcomes),
-        took=duration(took_s),
+        took=duration(run.took_s),
+        log=log,
     )
     return head + "".join(f"{row(outcome)}\n" for outcome in outcomes)
 

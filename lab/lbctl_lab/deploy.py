@@ -22,21 +22,22 @@ ROUTER_AGENT = f"agent-{plan.ROUTER}"
 ROUTER_ACCOUNT = "lbctl-router"
 
 
-def deploy(wanted: Sequence[plan.Node], kind: state.Kind, shown: progress.Progress) -> None:
+def deploy(lab: state.Lab, shown: progress.Progress) -> None:
     """Install lbctl, as pods or as processes of the host, and start the router's agent."""
+    wanted = plan.nodes(lab.nodes)
     _annotate(wanted)
-    if kind == "pods":
-        release.install(shown)
+    if lab.kind == "pods":
+        release.install(lab.backend, shown)
     else:
-        on_host.start(wanted, shown)
-    start_router_agent()
+        on_host.start(wanted, lab.backend, shown)
+    start_router_agent(lab.backend)
     with shown.step("lbctl works"):
         wait_working(wanted)
 
 
-def start_router_agent() -> None:
+def start_router_agent(backend: plan.Backend) -> None:
     """Start the agent of the router, which is no node of the cluster."""
-    tree = values.agent(str(identities.HERE / ROUTER_AGENT))
+    tree = values.agent(str(identities.HERE / ROUTER_AGENT), backend)
     identities.write(ROUTER_AGENT, ROUTER_ACCOUNT, tree)
     words = ("agent", "--role", "router", "--node", plan.ROUTER)
     processes.launch(identities.spec(ROUTER_AGENT, words, plan.ROUTER))
@@ -56,7 +57,12 @@ def wait_working(wanted: Sequence[plan.Node]) -> None:
 
 
 def _annotate(wanted: Sequence[plan.Node]) -> None:
-    """Tell the addresses of each node's service leg, as an operator would."""
+    """Tell the addresses of each node's service leg, as an operator would.
+
+    By the gateways answers leave by the leg, where the kernel's routes would lead them to the node
+    network; a switch knows by itself where a connection came from.
+    """
     for node in wanted:
-        legs = f"lbctl.io/legs={node.leg_v4},{node.leg_v6}"
+        four = f"{node.leg_v4} via {node.leg_router_v4}"
+        legs = f"lbctl.io/legs={four},{node.leg_v6} via {node.leg_router_v6}"
         controlplane.kubectl("annotate", f"node/{node.name}", legs)

@@ -5,7 +5,7 @@ What is to be made is computed as text for `ip -batch` (pure functions); `make` 
 
 from collections.abc import Sequence
 
-from lbctl_lab import commands, plan
+from lbctl_lab import commands, plan, pod_networks
 
 COMMON_SYSCTLS = (
     "net.ipv4.conf.all.rp_filter=0",
@@ -33,7 +33,7 @@ def sysctls(place: str) -> tuple[str, ...]:
     return COMMON_SYSCTLS if place == plan.CLIENT else COMMON_SYSCTLS + FORWARDING_SYSCTLS
 
 
-def host_lines(nodes: Sequence[plan.Node]) -> list[str]:
+def host_lines(nodes: Sequence[plan.Node], cni: plan.Cni) -> list[str]:
     """Return the host's part: the bridge with the API server's address, one port per place."""
     bridge = plan.BRIDGE
     lines = [
@@ -50,21 +50,13 @@ def host_lines(nodes: Sequence[plan.Node]) -> list[str]:
             f"link set {port} addrgenmode none",
             f"link set {port} master {bridge} up",
         ]
-    lines += _pod_routes(nodes)
+    lines += pod_networks.outside_lines(nodes, cni)
     lines.append(f"route add {plan.CLIENT_NET_V4} via {plan.ROUTER_V4}")
     lines.append(f"route add {plan.CLIENT_NET_V6} via {plan.ROUTER_V6}")
     return lines
 
 
-def _pod_routes(nodes: Sequence[plan.Node]) -> list[str]:
-    lines = []
-    for node in nodes:
-        lines.append(f"route add {node.pods_v4} via {node.address_v4}")
-        lines.append(f"route add {node.pods_v6} via {node.address_v6}")
-    return lines
-
-
-def router_lines(nodes: Sequence[plan.Node]) -> list[str]:
+def router_lines(nodes: Sequence[plan.Node], cni: plan.Cni) -> list[str]:
     """Return the router's part. It has no default route: an unallocated VIP is unreachable."""
     client = plan.namespace(plan.CLIENT)
     lines = [
@@ -87,7 +79,7 @@ def router_lines(nodes: Sequence[plan.Node]) -> list[str]:
             f"addr add {node.leg_router_v6}/64 dev {node.leaf} nodad",
             f"link set {node.leaf} up",
         ]
-    return lines + _pod_routes(nodes)
+    return lines + pod_networks.outside_lines(nodes, cni)
 
 
 def client_lines() -> list[str]:
@@ -104,7 +96,7 @@ def client_lines() -> list[str]:
     ]
 
 
-def node_lines(node: plan.Node, nodes: Sequence[plan.Node]) -> list[str]:
+def node_lines(node: plan.Node, nodes: Sequence[plan.Node], cni: plan.Cni) -> list[str]:
     """Return a node's part, without what Open vSwitch makes (`nodes.gateway_script`).
 
     No default route. The Service ranges need a route although kube-proxy rewrites them: a node's
@@ -118,14 +110,25 @@ def node_lines(node: plan.Node, nodes: Sequence[plan.Node]) -> list[str]:
         f"addr add {node.address_v4}/24 dev eth0",
         f"addr add {node.address_v6}/64 dev eth0 nodad",
         "link set eth0 up",
-        # svc0 carries no address of the kernel's: it is a port of the switch, and the agent's.
-        f"link set {plan.SERVICE_INTERFACE} addrgenmode none",
-        f"link set {plan.SERVICE_INTERFACE} up",
-        *_pod_routes(others),
+        *_leg_lines(node, cni),
+        *pod_networks.node_lines(node, others, cni),
         *(f"route add {prefix} via {plan.ROUTER_V4}" for prefix in v4),
         *(f"route add {prefix} via {plan.ROUTER_V6}" for prefix in v6),
         f"route add {plan.SERVICES_V4} via {plan.HOST_V4}",
         f"route add {plan.SERVICES_V6} via {plan.HOST_V6}",
+    ]
+
+
+def _leg_lines(node: plan.Node, cni: plan.Cni) -> list[str]:
+    """Return the leg's part; as a port of the switch svc0 carries no address of the kernel's."""
+    leg = plan.SERVICE_INTERFACE
+    if cni == "ovs":
+        return [f"link set {leg} addrgenmode none", f"link set {leg} up"]
+    return [
+        # With a link-local address as well: the kernel asks for IPv6 neighbours with it.
+        f"addr add {node.leg_v4}/30 dev {leg}",
+        f"addr add {node.leg_v6}/64 dev {leg} nodad",
+        f"link set {leg} up",
     ]
 
 
@@ -143,20 +146,29 @@ def plain_links(nodes: Sequence[plan.Node]) -> list[tuple[str, str]]:
     return links
 
 
-def make(nodes: Sequence[plan.Node]) -> None:
+def make(nodes: Sequence[plan.Node], cni: plan.Cni) -> None:
     """Make all namespaces, links, addresses and routes; raises when one of them exists."""
     places = plan.places(len(nodes))
     _batch("", [f"netns add {plan.namespace(place)}" for place in places])
     for place in places:
         commands.run(["sysctl", "-q", "-w", *sysctls(place)], place=place)
-    _batch("", host_lines(nodes))
-    _batch(plan.ROUTER, router_lines(nodes))
+    _batch("", host_lines(nodes, cni))
+    _batch(plan.ROUTER, router_lines(nodes, cni))
     _batch(plan.CLIENT, client_lines())
     for node in nodes:
-        _batch(node.name, node_lines(node, nodes))
-    for place, link in plain_links(nodes):
+        _batch(node.name, node_lines(node, nodes, cni))
+    if cni == "vxlan":
+        _make_overlay(nodes)
+    for place, link in plain_links(nodes) if cni == "ovs" else ():
         off = ["tx", "off", "tso", "off", "gso", "off", "gro", "off"]
         commands.run(["ethtool", "-K", link, *off], place=place)
+
+
+def _make_overlay(nodes: Sequence[plan.Node]) -> None:
+    for node in nodes:
+        others = "\n".join(pod_networks.overlay_peers(node, nodes)) + "\n"
+        commands.run(["bridge", "-batch", "-"], place=node.name, text=others)
+        commands.run(["nft", "-f", "-"], place=node.name, text=pod_networks.MASQUERADE)
 
 
 def _batch(place: str, lines: Sequence[str]) -> None:

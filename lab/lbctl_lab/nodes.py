@@ -1,6 +1,6 @@
-"""One worker node: Open vSwitch, containerd, kubelet, kube-proxy in a network namespace.
+"""One worker node: its switch, containerd, kubelet, kube-proxy in a network namespace.
 
-The configuration texts are pure; `start_switch` and `start_runtime` act.
+The configuration texts are pure; `make_switch`, `start_switch` and `start_runtime` act.
 """
 
 import json
@@ -8,7 +8,16 @@ import shutil
 import sys
 from pathlib import Path
 
-from lbctl_lab import commands, credentials, images, plan, processes, state, waiting
+from lbctl_lab import (
+    commands,
+    credentials,
+    images,
+    plan,
+    pod_networks,
+    processes,
+    state,
+    waiting,
+)
 
 OVS_SCHEMA = Path("/usr/share/openvswitch/vswitch.ovsschema")
 CNI_BIN = Path("/usr/lib/cni")
@@ -129,15 +138,17 @@ disabled_plugins = ["io.containerd.snapshotter.v1.btrfs", "io.containerd.snapsho
 """
 
 
-def cni_config(node: plan.Node) -> str:
+def cni_config(node: plan.Node, cni: plan.Cni) -> str:
     """Return the node's CNI configuration: the lab's plugin, and host-local for addresses."""
+    switched = cni == "ovs"
     return json.dumps(
         {
             "cniVersion": "1.0.0",
             "name": "lbctl-lab",
             "type": "lbctl-lab",
-            "bridge": plan.INTEGRATION_BRIDGE,
-            "database": f"unix:{folder(node)}/ovs/db.sock",
+            "bridge": plan.INTEGRATION_BRIDGE if switched else plan.POD_BRIDGE,
+            "database": f"unix:{folder(node)}/ovs/db.sock" if switched else "",
+            "mtu": pod_networks.mtu(cni),
             "gateways": [node.gateway_v4, node.gateway_v6],
             "hostLocal": str(CNI_BIN / "host-local"),
             "ipam": {
@@ -237,13 +248,13 @@ def kube_proxy(node: plan.Node, binaries: Path) -> processes.Spec:
     return processes.Spec(f"kube-proxy-{node.name}", argv, node.name)
 
 
-def write_configs(node: plan.Node) -> None:
+def write_configs(node: plan.Node, cni: plan.Cni) -> None:
     """Write the node's configuration files and install the CNI plugin for it."""
     here = folder(node)
     state.write(here / "containerd.toml", containerd_config(node))
     state.write(here / "kubelet.json", kubelet_config(node))
     state.write(here / "kube-proxy.json", kube_proxy_config(node))
-    state.write(here / "cni" / "conf" / "10-lbctl-lab.conf", cni_config(node))
+    state.write(here / "cni" / "conf" / "10-lbctl-lab.conf", cni_config(node, cni))
     source = (Path(__file__).parent / "cni" / "plugin.py").read_text()
     # -I -S: isolated and without site-packages, which would cost more than the rest of the run.
     first = f"#!{Path(sys.executable).resolve()} -IS\n"

@@ -28,12 +28,12 @@ API = "lbctl.io/v1alpha1/Fabric"
 """What helm has to know of the cluster to render a Fabric as an ordinary object."""
 
 
-def start(wanted: Sequence[plan.Node], shown: progress.Progress) -> None:
+def start(wanted: Sequence[plan.Node], backend: plan.Backend, shown: progress.Progress) -> None:
     """Apply the manifests, write tokens and settings, start controller, DNS and agents."""
     with shown.step("lbctl's definitions, accounts and rights"):
-        _apply_manifests()
+        _apply_manifests(backend)
     with shown.step("tokens and settings"):
-        _write_identities(wanted)
+        _write_identities(wanted, backend)
         bring_dns_address()
     for spec in specs(wanted):
         processes.launch(spec)
@@ -68,7 +68,7 @@ def _agent(node: plan.Node) -> processes.Spec:
     return identities.spec(f"agent-{node.name}", words, node.name, nodes.ovs_env(node))
 
 
-def _apply_manifests() -> None:
+def _apply_manifests(backend: plan.Backend) -> None:
     crds = sorted((release.chart() / "files" / "crds").glob("*.yaml"))
     if not crds:
         raise errors.LabError(str(release.chart()), "holds no definitions", "lbctl lab up --bare")
@@ -77,20 +77,21 @@ def _apply_manifests() -> None:
     established = [f"crd/{name}" for name in names]
     controlplane.kubectl("wait", "--for=condition=Established", *established, "--timeout=30s")
     controlplane.kubectl("create", "namespace", values.NAMESPACE)
-    controlplane.kubectl("apply", "-f", "-", text=_rendered())
+    controlplane.kubectl("apply", "-f", "-", text=_rendered(backend))
 
 
-def _rendered() -> str:
+def _rendered(backend: plan.Backend) -> str:
     shown = [word for name in APPLIED for word in ("--show-only", f"templates/{name}.yaml")]
-    tree = yaml.safe_dump(values.chart(str(state.ROOT)))
+    tree = yaml.safe_dump(values.chart(str(state.ROOT), backend))
     return release.helm("template", "--api-versions", API, *shown, text=tree)
 
 
-def _write_identities(wanted: Sequence[plan.Node]) -> None:
+def _write_identities(wanted: Sequence[plan.Node], backend: plan.Backend) -> None:
     calls = [("controller", "lbctl-controller", values.settings(), "")]
     calls.append(("dns", "lbctl-dns", values.settings(), ""))
     for node in wanted:
         name = f"agent-{node.name}"
-        calls.append((name, "lbctl-agent", values.agent(str(identities.HERE / name)), node.name))
+        tree = values.agent(str(identities.HERE / name), backend)
+        calls.append((name, "lbctl-agent", tree, node.name))
     with futures.ThreadPoolExecutor(len(calls)) as pool:
         list(pool.map(lambda call: identities.write(*call[:3], node=call[3]), calls))

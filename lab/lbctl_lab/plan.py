@@ -5,6 +5,7 @@ does, which is how a sweep knows it again.
 """
 
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 PREFIX = "lbctl-"
 BRIDGE = "lbctl-net"
@@ -38,9 +39,34 @@ CLUSTER = "lab"
 API_PORT = 6443
 API_URL = f"https://{HOST_V4}:{API_PORT}"
 INTEGRATION_BRIDGE = "br-int"
+POD_BRIDGE = "cni0"
+"""The kernel's bridge that pods are on where there is no switch."""
+OVERLAY = "vxlan0"
 SERVICE_INTERFACE = "svc0"
 SERVICE_OFPORT = 100
 CLIENT_INTERFACE = "client0"
+
+Backend = Literal["ovs", "nft"]
+"""What moves the packets of virtual addresses on the nodes."""
+Cni = Literal["ovs", "bridge", "vxlan"]
+"""The pods' network: ports of Open vSwitch; of a bridge of the kernel's, nodes and router route to
+them; the same bridge, nodes reach each other's pods by an overlay and nobody else does."""
+BACKENDS: tuple[Backend, ...] = get_args(Backend)
+CNIS: tuple[Cni, ...] = get_args(Cni)
+FITTING: dict[Backend, tuple[Cni, ...]] = {"ovs": ("ovs",), "nft": ("bridge", "vxlan")}
+"""The pods' networks that a backend works with, its default first."""
+
+
+def cni_for(backend: Backend, asked: Cni | None) -> Cni:
+    """Return the pods' network: as asked, or the backend's default.
+
+    >>> cni_for("nft", None)
+    'bridge'
+    """
+    fitting = FITTING[backend]
+    if asked is not None and asked not in fitting:
+        raise ValueError(f"backend {backend} works with pods by {' or '.join(fitting)}")
+    return asked or fitting[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,12 +102,12 @@ class Node:
 
     @property
     def gateway_v4(self) -> str:
-        """Return the address pods use as their IPv4 gateway; br-int carries it."""
+        """Return the address pods use as their IPv4 gateway; their bridge carries it."""
         return f"10.244.{70 + self.number}.1"
 
     @property
     def gateway_v6(self) -> str:
-        """Return the address pods use as their IPv6 gateway; br-int carries it."""
+        """Return the address pods use as their IPv6 gateway; their bridge carries it."""
         return f"fd00:10:244:{70 + self.number}::1"
 
     @property
@@ -116,7 +142,7 @@ class Node:
 
     @property
     def bridge_mac(self) -> str:
-        """Return the fixed MAC of br-int."""
+        """Return the fixed MAC of the pods' bridge."""
         return f"02:1b:00:00:01:{self.number:02x}"
 
     @property
@@ -128,6 +154,21 @@ class Node:
     def leaf_mac(self) -> str:
         """Return the fixed MAC of the router's end of the service leg."""
         return f"02:1b:00:00:03:{self.number:02x}"
+
+    @property
+    def overlay_v4(self) -> str:
+        """Return the node's IPv4 address in the overlay: the pods' range itself, as flannel has."""
+        return f"10.244.{70 + self.number}.0"
+
+    @property
+    def overlay_v6(self) -> str:
+        """Return the node's IPv6 address in the overlay."""
+        return f"fd00:10:244:{70 + self.number}::"
+
+    @property
+    def overlay_mac(self) -> str:
+        """Return the fixed MAC of the node's end of the overlay."""
+        return f"02:1b:00:00:06:{self.number:02x}"
 
     @property
     def node_mac(self) -> str:

@@ -8,6 +8,7 @@ from lbctl_lab import (
     commands,
     controlplane,
     credentials,
+    plan,
     product_images,
     progress,
     state,
@@ -34,9 +35,10 @@ def build_images(shown: progress.Progress) -> list[Path]:
     return [each.archive for each in built]
 
 
-def install(shown: progress.Progress) -> None:
+def install(backend: plan.Backend, shown: progress.Progress) -> None:
     """Install the chart; returns as soon as helm has written everything."""
-    path = state.write(VALUES, yaml.safe_dump(values.chart(str(state.ROOT)), sort_keys=False))
+    tree = values.chart(str(state.ROOT), backend)
+    path = state.write(VALUES, yaml.safe_dump(tree, sort_keys=False))
     with shown.step(f"helm install {values.RELEASE} charts/lbctl"):
         helm("install", "--create-namespace", values_file=path)
 

@@ -42,12 +42,12 @@ def restart(lab: state.Lab, shown: progress.Progress) -> None:
         sweep.end_all()
     began = datetime.datetime.now(datetime.UTC)
     with shown.step("namespaces, links, routes"):
-        networks.make(wanted)
+        networks.make(wanted, lab.cni)
         if lab.kind == "processes":
             on_host.bring_dns_address()
     _start(("etcd", "apiserver"))
     with shown.step("switches, containerd"), futures.ThreadPoolExecutor(len(wanted)) as pool:
-        list(pool.map(_start_node, wanted))
+        list(pool.map(lambda node: _start_node(node, lab.cni), wanted))
     with shown.step("API server"):
         controlplane.wait_ready()
     _start(name for name, known in processes.records().items() if not processes.is_alive(known))
@@ -86,9 +86,10 @@ def _start(names: Iterable[str]) -> None:
         processes.start(name)
 
 
-def _start_node(node: plan.Node) -> None:
+def _start_node(node: plan.Node, cni: plan.Cni) -> None:
     nodes.forget_volatile(node)
-    nodes.start_switch(node)
+    if cni == "ovs":
+        nodes.start_switch(node)
     nodes.start_runtime(node)
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from lbctl_lab import errors
+from lbctl_lab import errors, plan
 
 ROOT = Path("/var/lib/lbctl-lab")
 """The lab's folder: on disk, since containers' file systems lie in it; `down` removes it."""
@@ -42,6 +42,8 @@ class Lab:
     """`starting` until all of it works, then `up`."""
     sysctls: dict[str, str] = dataclasses.field(default_factory=dict)
     """Host-wide kernel settings as they were before, restored by `down`."""
+    backend: plan.Backend = "ovs"
+    cni: plan.Cni = "ovs"
 
 
 def load() -> Lab | None:

@@ -52,6 +52,8 @@ def as_json(status: Status) -> str:
             "phase": status.lab.phase,
             "checkout": status.lab.checkout,
             "kind": status.lab.kind,
+            "backend": status.lab.backend,
+            "cni": status.lab.cni,
             "nodes": status.ready,
             "processes": {name: {"pid": pid} for name, pid in status.alive.items()},
             "env": env(),
@@ -60,9 +62,15 @@ def as_json(status: Status) -> str:
     )
 
 
+def words(lab: state.Lab) -> str:
+    """Return in words which lab it is: labs of equal words are the same."""
+    pods = f"backend {lab.backend}, pods by {lab.cni}"
+    return f"{lab.nodes} nodes, {KINDS[lab.kind]}, {pods}, of {lab.checkout}"
+
+
 def as_text(status: Status) -> str:
     """Return the status for people."""
-    lines = [f"lab: {status.lab.phase}, {KINDS[status.lab.kind]}, of {status.lab.checkout}"]
+    lines = [f"lab: {status.lab.phase}, {words(status.lab)}"]
     nodes = [f"{name} {'Ready' if ready else 'NotReady'}" for name, ready in status.ready.items()]
     lines.append("nodes: " + (", ".join(nodes) or "the API server does not answer"))
     for name, pid in status.alive.items():

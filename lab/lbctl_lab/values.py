@@ -24,7 +24,7 @@ def settings() -> Tree:
     }
 
 
-def chart(folder: str) -> Tree:
+def chart(folder: str, backend: plan.Backend) -> Tree:
     """Return the values of the chart; `folder` is where the nodes have theirs.
 
     All nodes share one file system, so what each node keeps lies in a folder of its name.
@@ -36,6 +36,7 @@ def chart(folder: str) -> Tree:
         "linux": {"router": plan.ROUTER, "clientInterfaces": [plan.CLIENT_INTERFACE]},
     }
     agent = {
+        "backend": backend,
         "bridge": plan.INTEGRATION_BRIDGE,
         "serviceInterface": plan.SERVICE_INTERFACE,
         "stateDir": folder,
@@ -45,9 +46,10 @@ def chart(folder: str) -> Tree:
     return {**settings(), "agent": agent, "dns": {"service": service}, "fabric": fabric}
 
 
-def agent(state_dir: str) -> Tree:
+def agent(state_dir: str, backend: plan.Backend) -> Tree:
     """Return the settings of an agent that runs as a process of the host."""
     section = {
+        "backend": backend,
         "bridge": plan.INTEGRATION_BRIDGE,
         "serviceInterface": plan.SERVICE_INTERFACE,
         "stateDir": state_dir,

@@ -5,7 +5,7 @@ import hashlib
 from lbctl.model.virtual_service import Address
 
 LEGS_ANNOTATION = "lbctl.io/legs"
-"""On a Node: addresses of its service interface, comma separated, at most one per family."""
+"""On a Node: `ADDRESS[ via GATEWAY]` of its service interface, comma separated, ≤ 1 per family."""
 LIMIT = 253
 LABEL_LIMIT = 63
 

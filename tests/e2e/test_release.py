@@ -12,7 +12,7 @@ import pytest
 
 import lab_commands
 from lab_commands import eventually, helm, kubectl, kubectl_json, lab
-from service_lab import Kuard, client, dig, requests, router, switch, url
+from service_lab import Kuard, client, dig, programmed, requests, router, url
 
 pytestmark = [pytest.mark.lab, pytest.mark.usefixtures("lab")]
 SYSTEM = "lbctl-system"
@@ -195,7 +195,7 @@ def test_uninstall_leaves_nothing_and_install_serves_again(kuard):
     eventually(lambda: left() == "", 90, "the last pod has ended")
     for address in addresses:
         for node in ("node-1", "node-2"):
-            assert address not in switch(node)
+            assert address not in programmed(node)
         assert address not in router()
     helm("install", *RELEASE, *VALUES, *WAIT)
     lab("renew-token", "agent-router")  # the old one went with its account

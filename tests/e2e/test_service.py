@@ -6,7 +6,18 @@ import re
 import pytest
 
 from lab_commands import eventually, kubectl, kubectl_json
-from service_lab import Kuard, client, curl_exit, dig, held, router, switch, trace, url
+from service_lab import (
+    Kuard,
+    answering,
+    client,
+    curl_exit,
+    dig,
+    held,
+    programmed,
+    router,
+    trace,
+    url,
+)
 
 CANNOT_CONNECT, TIMED_OUT = 7, 28
 """How curl ends."""
@@ -74,8 +85,7 @@ def test_a_trace_tells_what_real_packets_meet(kuard, family, own):
     found = trace(own, f"{place}:8080")
     assert found["verdict"] == "Delivered"
     traced = {member["address"] for way in found["ways"] for member in way["members"]}
-    script = f"for i in $(seq 60); do curl -sS -m 5 {url(vip)}; done"
-    answered = set(re.findall(r"^pod=(\S+)", client("sh", "-c", script), re.M))
+    answered = answering(url(vip), 60)
     assert {kuard.pod_addresses()[pod][family] for pod in answered} == traced
 
     assert trace(own, f"{place}:8081")["verdict"] == "Refused"
@@ -94,8 +104,7 @@ def test_a_trace_tells_what_real_packets_meet(kuard, family, own):
 def test_members_state_and_name_follow_the_replicas(kuard):
     before = kuard.addresses()
     kuard.scale(5)
-    script = f"for i in $(seq 80); do curl -sS -m 5 {url(kuard.host)}; done"
-    reached = set(re.findall(r"pod=(\S+)", client("sh", "-c", script)))
+    reached = answering(url(kuard.host), 80)
     assert reached == kuard.pods()
     assert len(reached) == 5
     kuard.kubectl("scale", "deployment/kuard", "--replicas=0")
@@ -208,7 +217,7 @@ def test_delete_leaves_nothing_and_the_address_can_be_given_again(lab):
     assert not set(addresses) & set(left)
     for address in addresses:
         for node in ("node-1", "node-2"):
-            assert address not in switch(node)
+            assert address not in programmed(node)
         assert address not in router()
     assert "NXDOMAIN" in dig(made.host)
     made.kubectl("expose", "deployment", "kuard", "--type=LoadBalancer", "--port=8080")

@@ -64,7 +64,7 @@ def direct(name: str, kind: type[dataplane_bed.Bed]) -> Iterator[Route]:
 def lbctl_nft(services: int) -> Iterator[Route]:
     """Let the backend nft program the node's kernel."""
     with space.node(f"nft{services}", space.RoutedNode) as bed:
-        loaded_s = program(bed, lambda: nft.NftBackend("svc0", _legs), services)
+        loaded_s = program(bed, lambda: nft.NftBackend("svc0", _legs, lambda: ()), services)
         yield Route(NFT, services, vip_way(bed, services), loaded_s)
 
 

@@ -4,9 +4,9 @@ import logging
 from collections.abc import Callable, Collection, Sequence
 
 from lbctl.model.virtual_service import Address
-from lbctl_dataplane.backends import conntrack, node_facts
+from lbctl_dataplane.backends import conntrack, node_facts, return_path
 from lbctl_dataplane.backends.kernel_table import KernelTable
-from lbctl_dataplane.backends.node_facts import NodeFacts
+from lbctl_dataplane.backends.node_facts import Facts, NodeFacts
 from lbctl_dataplane.backends.port import Leg, Outcome
 from lbctl_dataplane.rules import constants, frontend, tracked
 from lbctl_dataplane.rules.frontend import Frontend
@@ -20,11 +20,19 @@ _MARKED = ("--mark", f"{constants.NODE_MARK:#x}/{constants.NODE_MARK_MASK:#x}")
 
 
 class NftBackend:
-    """Owns table `inet lbctl-node` and the connections with its mark."""
+    """Owns table `inet lbctl-node`, the connections with its mark and their way back."""
 
-    def __init__(self, service_interface: str, legs: Callable[[], tuple[Address, ...]]) -> None:
+    def __init__(
+        self,
+        service_interface: str,
+        legs: Callable[[], tuple[Address, ...]],
+        gateways: Callable[[], tuple[Address, ...]],
+    ) -> None:
         self._facts = NodeFacts(service_interface)
+        self._known: Facts | None = None
         self._legs = legs
+        self._gateways = gateways
+        self._back = return_path.ReturnPath(service_interface)
         self._compiler = NftCompiler([service_interface, constants.TUNNEL_DEVICE])
         self._table = KernelTable(self._compiler.table)
         self._swept = False
@@ -41,22 +49,30 @@ class NftBackend:
 
     async def program(self, frontends: Sequence[Frontend]) -> Outcome:
         """Make the kernel forward for these frontends; see `NodeBackend.program`."""
-        routes = (await self._facts.now()).routes
-        self._ended |= self._compiler.update(frontends, routes)
+        facts = await self._facts.now()
+        if facts is not self._known:
+            self._back.distrust()  # routes go with their interface, and do not come back with it
+            self._known = facts
+        gateways = self._gateways()
+        self._ended |= self._compiler.update(frontends, facts.routes)
+        self._compiler.answer_by(gateways)
         try:
-            changed = await self._make_it_so(frontends)
+            changed = await self._make_it_so(frontends, gateways)
         except BaseException:
             self._swept = False
             self._table.distrust()
+            self._back.distrust()
             raise
         return Outcome(changed, self._compiler.missing)
 
-    async def _make_it_so(self, frontends: Sequence[Frontend]) -> int:
+    async def _make_it_so(self, frontends: Sequence[Frontend], gateways: Sequence[Address]) -> int:
         if self._table.audit_due():
+            self._back.distrust()
             node_facts.check_forwarding(frontend.served_versions(frontends))
+        turned = await self._back.keep(gateways)
         changed = await self._table.make_it_so()
         await self._forget()
-        return changed
+        return changed + turned
 
     async def _forget(self) -> None:
         """Drop the connections whose member or place is gone.

@@ -52,12 +52,17 @@ NODE_HOOK = -105
 """Before kube-proxy's destination NAT (-100): of two such chains the first one wins (measured)."""
 NODE_GUARD_HOOK = -95
 """After every destination NAT, before routing."""
+NODE_ANSWER_HOOK = -150
+"""After a packet's connection is known (-200), before routing."""
 
 LEG_MARK = 0x1B00_0000
 """Packet and connection mark of leg n on a router: this plus n."""
 LEG_MARK_MASK = 0xFF00_0000
 LEG_TABLE = 7000
 """Routing table, and preference of the rule that selects it, of leg n: this plus n."""
+RETURN_TABLE = LEG_TABLE
+"""Routing table, and preference of the rule that selects it, of answers that a node sends back by
+its service interface: legs have numbers from 1, so it is none of a router's."""
 MAX_LEGS = 1000
 ROUTE_PROTOCOL = 27
 """Protocol number of our routes and neighbours (unassigned in iproute2's rt_protos)."""

@@ -20,6 +20,7 @@ class NftCompiler:
         self._elements.add(nft_rules.frame(devices))
         self._behind = Reached()
         self._parts: dict[int, Elements] = {}
+        self._returning: Elements = {}
 
     @property
     def desired(self) -> Elements:
@@ -46,6 +47,14 @@ class NftCompiler:
         for fresh in turn.new | again:
             self._put(fresh)
         return ended - tracked.of(turn.now[fresh] for fresh in turn.new)
+
+    def answer_by(self, gateways: Sequence[Address]) -> None:
+        """Let answers go to gateways; those of a family without one go by the node's routes."""
+        wanted = nft_rules.returning(gateways)
+        if wanted != self._returning:
+            self._elements.remove(self._returning)
+            self._elements.add(wanted)
+            self._returning = wanted
 
     def _drop(self, known: int) -> None:
         self._elements.remove(self._parts.pop(known))

@@ -4,7 +4,7 @@ The README of this folder draws the chains and says why each is there.
 """
 
 import functools
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from lbctl.model.virtual_service import Address
 from lbctl_dataplane.rules import maglev, nft_limits
@@ -16,6 +16,11 @@ from lbctl_dataplane.rules.nft_table import PROTOCOLS
 def frame(devices: Sequence[str]) -> Elements:
     """Return what is there without any VIP: VIP traffic enters by `devices`."""
     return {Element("fabric", device): () for device in devices}
+
+
+def returning(gateways: Iterable[Address]) -> Elements:
+    """Return what lets answers of the gateways' families take the routes of `return_path`."""
+    return {Element("returning", f"ipv{gateway.version}"): () for gateway in gateways}
 
 
 def elements(frontend: Frontend, here: Collection[Address]) -> Elements:

@@ -15,6 +15,15 @@ _SEED = 0x1B
 _ICMP = {4: 1, 6: 58}
 
 
+_RETURNED = (
+    "meta nfproto @returning ct direction reply "
+    f"ct mark and {constants.NODE_MARK_MASK:#x} == {constants.NODE_MARK:#x} "
+    f"meta mark set meta mark and {0xFFFF_FFFF ^ constants.NODE_MARK_MASK:#x} "
+    f"or {constants.NODE_MARK:#x}"
+)
+"""The routing rule of `return_path` asks for this packet mark; other bits are other people's."""
+
+
 def _ip(version: int) -> str:
     return "ip" if version == 4 else "ip6"
 
@@ -22,6 +31,7 @@ def _ip(version: int) -> str:
 def _homes() -> Iterator[tuple[str, str]]:
     """Yield the sets and maps, and how each is made."""
     yield "fabric", "set {} {{ type ifname; }}"
+    yield "returning", "set {} {{ type nf_proto; }}"
     for version in VERSIONS:
         address = f"ipv{version}_addr"
         place = f"{address} . inet_proto . inet_service"
@@ -64,6 +74,11 @@ def _chains() -> Iterator[tuple[str, str, tuple[str, ...]]]:
     guard = f"type filter hook prerouting priority {constants.NODE_GUARD_HOOK}"
     # What was not translated has no connection: it must not be routed on, back to the fabric.
     yield "guard", guard, tuple(_to_vips("drop"))
+    answers = f"type filter hook prerouting priority {constants.NODE_ANSWER_HOOK}"
+    yield "answers", answers, (_RETURNED,)
+    # What the kernel says itself: refusals, and ICMP errors about packets of a connection.
+    own = f"type route hook output priority {constants.NODE_ANSWER_HOOK}"
+    yield "own", own, (_RETURNED,)
 
 
 def _to_vips(verdict: str) -> Iterator[str]:

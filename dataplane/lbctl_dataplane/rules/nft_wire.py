@@ -59,6 +59,12 @@ def _name(value: bytes) -> str:
     return value.rstrip(b"\0").decode(errors="replace")
 
 
+def _family(value: bytes) -> str:
+    return _FAMILIES.get(value[0], str(value[0]))
+
+
+_FAMILIES = {2: "ipv4", 10: "ipv6"}
+"""NFPROTO_IPV4 and NFPROTO_IPV6 (linux/netfilter.h)."""
 _FIELDS = {
     **dict.fromkeys(("ipv4_addr", "ip daddr"), Field(4, _address)),
     **dict.fromkeys(("ipv6_addr", "ip6 daddr"), Field(16, _address)),
@@ -68,6 +74,7 @@ _FIELDS = {
     **dict.fromkeys(("mark", "meta mark"), Field(4, _mark)),
     "ether_addr": Field(6, _hardware_address),
     "ifname": Field(16, _name),
+    "nf_proto": Field(1, _family),
 }
 """By type and by the expression that stands for it in `typeof`."""
 

@@ -9,13 +9,46 @@ from lbctl.model.virtual_service import Address
 
 ANNOTATION = names.LEGS_ANNOTATION
 """On a Node: its legs, comma separated."""
+_VIA = " via "
+
+
+@dataclass(frozen=True, slots=True)
+class OwnLeg:
+    """An address of the service interface, and the fabric's router beside it."""
+
+    address: Address
+    gateway: Address | None = None
+    """Where answers go; None: by the node's own routes."""
+
+    def __str__(self) -> str:
+        """Return what `parse` reads."""
+        return f"{self.address}{_VIA}{self.gateway}" if self.gateway else str(self.address)
+
+
+def parse(text: str) -> OwnLeg:
+    """Return a leg as people write it. Raises ValueError that says what is wrong.
+
+    >>> str(parse("10.1.0.2 via 10.1.0.1"))
+    '10.1.0.2 via 10.1.0.1'
+    """
+    words = [_address(word) for word in text.split(_VIA, 1)]
+    if len({word.version for word in words}) > 1:
+        raise ValueError(f"{text!r} mixes IPv4 and IPv6")
+    return OwnLeg(*words)
+
+
+def _address(text: str) -> Address:
+    try:
+        return ipaddress.ip_address(text.strip())
+    except ValueError as error:
+        raise ValueError(f"{text.strip()!r} is not an IP address") from error
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
     """What one place says about the legs."""
 
-    legs: tuple[Address, ...]
+    legs: tuple[OwnLeg, ...]
     """IPv4 first; at most one per family."""
     faults: tuple[str, ...]
 
@@ -26,18 +59,18 @@ def read(texts: Iterable[str], place: str, networks: tuple[str, ...]) -> Reading
     Without networks a leg may lie anywhere.
     """
     faults: list[str] = []
-    by_family: dict[int, list[Address]] = {4: [], 6: []}
+    by_family: dict[int, list[OwnLeg]] = {4: [], 6: []}
     for text in filter(None, map(str.strip, texts)):
         try:
-            address = ipaddress.ip_address(text)
-        except ValueError:
-            faults.append(f"{place}: {text!r} is not an IP address")
+            leg = parse(text)
+        except ValueError as error:
+            faults.append(f"{place}: {error}")
             continue
-        if _lies_in(address, networks):
-            by_family[address.version].append(address)
+        if _lies_in(leg.address, networks):
+            by_family[leg.address.version].append(leg)
         else:
             faults.append(
-                f"{place}: leg {address} lies in no network of NetworkSettings.nodeNetworkList "
+                f"{place}: leg {leg.address} lies in no network of NetworkSettings.nodeNetworkList "
                 f"({', '.join(networks)}); correct one of the two"
             )
     for family, found in by_family.items():
@@ -48,14 +81,14 @@ def read(texts: Iterable[str], place: str, networks: tuple[str, ...]) -> Reading
     return Reading(legs, tuple(faults))
 
 
-def in_force(found: Reading, last: tuple[Address, ...]) -> tuple[Address, ...]:
+def in_force(found: Reading, last: tuple[OwnLeg, ...]) -> tuple[OwnLeg, ...]:
     """Return the legs to use; for a family that a fault may be about, the `last` one goes on.
 
     A leg that is taken back costs its connections: a slip of the pen must not do that.
     """
-    given = {leg.version for leg in found.legs}
-    kept = [leg for leg in last if found.faults and leg.version not in given]
-    return tuple(sorted((*found.legs, *kept), key=lambda leg: leg.version))
+    given = {leg.address.version for leg in found.legs}
+    kept = [leg for leg in last if found.faults and leg.address.version not in given]
+    return tuple(sorted((*found.legs, *kept), key=lambda leg: leg.address.version))
 
 
 def _lies_in(address: Address, networks: tuple[str, ...]) -> bool:

@@ -1,4 +1,4 @@
-"""The CNI plugin: wire a pod as a port of the node's Open vSwitch bridge. Shell.
+"""The CNI plugin: wire a pod as a port of the node's bridge, the kernel's or a switch's. Shell.
 
 Containerd runs this file by itself, with the standard library only (start-up counts for every
 pod), so it imports nothing of the lab. Specification: CNI 1.0.0. Addresses come from the
@@ -21,14 +21,15 @@ GENERAL_ERROR = 100
 
 POD_SCRIPT = """
 sysctl -q -w net.ipv6.conf."$0".accept_redirects=0
-ethtool -K "$0" tx off tso off gso off >/dev/null
+[ "$1" = kernel ] || ethtool -K "$0" tx off tso off gso off >/dev/null
 exec ip -batch -
 """
-"""Run inside the pod's network with the interface's name; the wiring comes by standard input.
+"""Run inside the pod's network with the interface's name and whose the bridge is (`kernel` or
+`switch`); the wiring comes by standard input.
 
 No redirects: IPv6 routers send them whatever they are set to, and a pod that follows one answers
-its neighbour straight over the bridge, past kube-proxy's un-NAT. No offloads: the userspace
-switch would pass on checksums that nobody has filled in.
+its neighbour straight over the bridge, past kube-proxy's un-NAT. No offloads before a switch: the
+userspace one would pass on checksums that nobody has filled in.
 """
 
 
@@ -43,7 +44,8 @@ class Config:
     version: str
     bridge: str
     database: str
-    """Where the node's OVSDB listens, as `ovs-vsctl --db` wants it."""
+    """Where the node's OVSDB listens, as `ovs-vsctl --db` wants it; empty: the kernel's bridge."""
+    mtu: int
     gateways: tuple[str, ...]
     host_local: str
     raw: str
@@ -76,7 +78,7 @@ def parse_config(text: str) -> Config:
     """Return the configuration of a CNI call's standard input."""
     raw = json.loads(text)
     return Config(
-        raw["cniVersion"], raw["bridge"], raw["database"], tuple(raw["gateways"]),
+        raw["cniVersion"], raw["bridge"], raw["database"], raw["mtu"], tuple(raw["gateways"]),
         raw["hostLocal"], text,
     )  # fmt: skip
 
@@ -91,12 +93,22 @@ def parse_pod(env: dict[str, str]) -> Pod:
     )  # fmt: skip
 
 
-def host_lines(pod: Pod) -> list[str]:
-    """Return the node's half of the wiring, for `ip -batch`."""
+def host_lines(config: Config, pod: Pod) -> list[str]:
+    """Return the node's half of the wiring, for `ip -batch`.
+
+    Hairpin: where the kernel filters what it bridges (br_netfilter), a Service that leads a pod to
+    itself is bridged back out of the port it came by.
+    """
+    size = f"mtu {config.mtu}"
+    joining = [
+        f"link set {pod.port} master {config.bridge}",
+        f"link set {pod.port} type bridge_slave hairpin on",
+    ]
     return [
-        f"link add {pod.port} type veth peer name {pod.interface} address {pod.mac}"
-        f" netns {pod.netns}",
+        f"link add {pod.port} {size} type veth peer name {pod.interface} address {pod.mac}"
+        f" {size} netns {pod.netns}",
         f"link set {pod.port} addrgenmode none",
+        *([] if config.database else joining),
         f"link set {pod.port} up",
     ]
 
@@ -165,25 +177,20 @@ def add(config: Config, pod: Pod) -> str:
     """Wire a pod: addresses, veth, routes, checksums by software, port of the bridge."""
     granted = json.loads(run([config.host_local], config.raw))
     addresses = [ip["address"].partition("/")[0] for ip in granted["ips"]]
-    run(["ip", "-batch", "-"], "\n".join(host_lines(pod)) + "\n")
+    run(["ip", "-batch", "-"], "\n".join(host_lines(config, pod)) + "\n")
     lines = "\n".join(pod_lines(pod, addresses, config.gateways)) + "\n"
-    run(["nsenter", f"--net={pod.netns}", "sh", "-ec", POD_SCRIPT, pod.interface], lines)
-    run(port_words(config, pod, addresses))
+    script = ["sh", "-ec", POD_SCRIPT, pod.interface, "switch" if config.database else "kernel"]
+    run(["nsenter", f"--net={pod.netns}", *script], lines)
+    if config.database:
+        run(port_words(config, pod, addresses))
     return result(config, pod, addresses)
 
 
 def delete(config: Config, pod: Pod) -> None:
     """Take a pod's wiring away; all of it may be gone already."""
-    run(
-        [
-            "ovs-vsctl",
-            f"--db={config.database}",
-            "--timeout=20",
-            "--if-exists",
-            "del-port",
-            pod.port,
-        ]
-    )
+    if config.database:
+        to_switch = ("ovs-vsctl", f"--db={config.database}", "--timeout=20")
+        run([*to_switch, "--if-exists", "del-port", pod.port])
     if _link_exists(pod.port):
         run(["ip", "link", "del", pod.port])
     run([config.host_local], config.raw)

@@ -73,6 +73,8 @@ def test_settings_come_first_and_need_no_node() -> None:
         ("192.0.2.9,fd00::2", (SIX,), ("192.0.2.9", "in force: fd00::2")),
         ("10.1.0.2/30", (), ("10.1.0.2/30", "not an IP address")),
         ("10.1.0.2,10.1.0.3", (), ("10.1.0.2, 10.1.0.3", "IPv4")),
+        ("10.1.0.2 via x", (), ("'x' is not an IP address", "no leg is")),
+        ("10.1.0.2 via fd00::1", (), ("10.1.0.2 via fd00::1", "mixes IPv4 and IPv6")),
         (None, (), ("kubectl annotate node node-1 lbctl.io/legs=", "agent.legs")),
         (" , ", (), ("kubectl annotate",)),
     ],
@@ -83,6 +85,22 @@ def test_what_is_wrong_is_refused_with_what_and_why(
     found = known(settings(networks=NETWORKS), node(text))
     assert found.now() == legs
     assert [part for part in parts if part not in found.complaint()] == []
+
+
+def test_a_leg_may_name_the_gateway_that_answers_go_to() -> None:
+    told = "10.1.0.2 via 10.1.0.1,fd00::2"
+    for found in (known(settings(), node(told)), OwnLegs(NODE, settings(told.split(",")))):
+        assert (found.now(), found.gateways()) == (LEGS, (build.ip("10.1.0.1"),))
+        assert found.complaint() == ""
+
+
+def test_a_restart_while_the_annotation_is_wrong_knows_the_gateways_in_force() -> None:
+    before = known(settings(), node("10.1.0.2 via 10.1.0.1"))
+    (store,) = before.stores.values()
+    store.apply("MODIFIED", node("10.1.0.2 via nonsense", 2))
+    after = known(settings(), *store)
+    assert after.gateways() == (build.ip("10.1.0.1"),)
+    assert "in force: 10.1.0.2 via 10.1.0.1" in after.complaint()
 
 
 def test_a_leg_in_the_settings_is_held_against_the_networks_too() -> None:

@@ -99,8 +99,11 @@ def test_what_lbctl_is_known_to_lack_does_not_fail_a_run_but_is_said():
 
 def test_the_page_counts_what_passed():
     outcomes = [outcome(spec("passed")), outcome(NEVER, key="n8")]
-    page = conformance_report.table(outcomes, version="v1.36.3", nodes=2, jobs=4, took_s=61)
+    run = conformance_report.Circumstances("v1.36.3", 2, "nft", "vxlan", jobs=4, took_s=61)
+    page = conformance_report.table(outcomes, run, "log-nft-vxlan.txt")
     assert "1 of 2 cases passed in 1 min 1 s" in page
+    assert "2 nodes, backend `nft`,\npods by `vxlan`, 4 cases at once" in page
+    assert "[log-nft-vxlan.txt](log-nft-vxlan.txt)" in page
     assert page.count("\n| ") == 3
 
 

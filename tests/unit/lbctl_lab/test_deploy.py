@@ -3,8 +3,10 @@ from lbctl_lab import bring_up, images, on_host, places, plan, pods, status, val
 
 
 def test_every_settings_file_of_the_lab_is_one_that_lbctl_accepts():
-    for tree in (values.settings(), values.agent("/var/lib/one"), values.agent("/var/lib/two")):
-        assert settings.Settings.model_validate(tree).lbctl.cluster_name == plan.CLUSTER
+    agents = [values.agent("/var/lib/one", backend) for backend in plan.BACKENDS]
+    read = [settings.Settings.model_validate(tree) for tree in (values.settings(), *agents)]
+    assert {each.lbctl.cluster_name for each in read} == {plan.CLUSTER}
+    assert tuple(each.agent.backend for each in read[1:]) == plan.BACKENDS
 
 
 def test_the_name_servers_address_lies_in_a_pool_of_its_own():
@@ -15,7 +17,7 @@ def test_the_name_servers_address_lies_in_a_pool_of_its_own():
 
 
 def test_pods_of_all_nodes_find_their_own_nodes_folders():
-    agent = values.chart("/var/lib/lbctl-lab")["agent"]
+    agent = values.chart("/var/lib/lbctl-lab", "ovs")["agent"]
     assert agent["stateDirSubPathExpr"] != agent["ovs"]["runDirSubPathExpr"]
     for part in (agent["stateDirSubPathExpr"], agent["ovs"]["runDirSubPathExpr"]):
         assert part.startswith("$(NODE_NAME)/")

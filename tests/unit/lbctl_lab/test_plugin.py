@@ -6,7 +6,7 @@ from lbctl_lab import nodes, plan
 from lbctl_lab.cni import plugin
 
 NODE = plan.nodes(1)[0]
-CONFIG = plugin.parse_config(nodes.cni_config(NODE))
+CONFIG = plugin.parse_config(nodes.cni_config(NODE, "ovs"))
 ENV = {
     "CNI_CONTAINERID": "abc123",
     "CNI_NETNS": "/run/x",
@@ -70,6 +70,14 @@ def test_the_result_names_each_address_with_its_familys_gateway():
         ("10.244.71.2/32", NODE.gateway_v4),
         ("fd00:10:244:71::2/128", NODE.gateway_v6),
     ]
+
+
+def test_where_there_is_no_switch_the_port_joins_the_kernels_bridge_with_the_networks_mtu():
+    config = plugin.parse_config(nodes.cni_config(NODE, "vxlan"))
+    lines = plugin.host_lines(config, POD)
+    assert f"link set {POD.port} master {plan.POD_BRIDGE}" in lines
+    assert lines[0].count("mtu 1450") == 2
+    assert not any("master" in line for line in plugin.host_lines(CONFIG, POD))
 
 
 def test_a_failing_command_is_named_with_what_it_said():
