@@ -105,10 +105,16 @@ class SocketTalk:
     def name(self) -> str:
         if self._connection is None:
             return ""
+        if self._stream():
+            return self._name if self._answer() else ""
+        # One datagram may get lost on a busy machine; a flow is broken when the next one is, too.
+        return (self._answer() or self._answer()).partition(" ")[0]
+
+    def _answer(self) -> str:
+        assert self._connection is not None
         with contextlib.suppress(OSError):
             self._connection.sendall(b"ping")
-            answer = self._read()
-            return self._name if self._stream() and answer else answer.partition(" ")[0]
+            return self._read()
         return ""
 
     def close(self) -> None:
