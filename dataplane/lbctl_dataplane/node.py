@@ -25,7 +25,7 @@ from lbctl_dataplane.serving_node import Exemption
 NO_POD_PORT = "NoPodPort"
 _NO_ROUTE = "no route of the node's own to"
 _WAY = {
-    choice.OVS: "no port of the switch for",
+    choice.OVS: "no port of the switch, as a pod of the host's network has none, for",
     choice.NFT: _NO_ROUTE,
     choice.IPVS: f"{_NO_ROUTE}, or a virtual server of somebody else before",
 }

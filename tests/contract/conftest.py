@@ -11,7 +11,7 @@ import api_builders
 import dataplane_bed
 import real_api as real_api_server
 import spaces
-from dataplane_worlds import OvsWorld, bed_with_pods
+from dataplane_worlds import NftWorld, OvsWorld, bed_with_pods
 from lbctl.kube import config
 from routed_bed import RoutedBed
 
@@ -51,6 +51,14 @@ def routed_bed() -> Iterator[dataplane_bed.Bed]:
     """A node whose pods are plain routes."""
     with bed_with_pods("routed", RoutedBed) as made:
         yield made
+
+
+@pytest.fixture
+def nft_world(routed_bed: dataplane_bed.Bed) -> Iterator[NftWorld]:
+    """The nftables of the module's routed bed; empty again afterwards."""
+    made = NftWorld(routed_bed)
+    yield made
+    made.program()
 
 
 @pytest.fixture

@@ -197,3 +197,17 @@ def test_a_member_whose_route_comes_later_is_served_then(world: IpvsWorld) -> No
         time.sleep(0.1)
     assert listed(world) == [f"{V4}:{PORT} mh → 10.99.0.9:{TARGET}"]
     world.bed.guest.run("ip", "route", "del", "10.99.0.9/32")
+
+
+@both
+@pytest.mark.parametrize("protocol", ["TCP", "UDP"])
+def test_a_member_may_be_the_node_itself(world: IpvsWorld, vip: str, protocol: str) -> None:
+    at = build.place(vip, protocol)
+    wanted = Frontend("default.kuard", at, build.members(LEGS[vip == V6], port=TARGET))
+    world.bed.guest.call("guest.host_pod:start", "host", TARGET, *LEGS)
+    try:
+        assert world.program(wanted).missing == {}
+        with talks(world, at, 3) as made:
+            assert names(made) == ["host"] * 3
+    finally:
+        world.bed.guest.call("guest.host_pod:end")

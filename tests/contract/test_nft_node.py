@@ -4,25 +4,20 @@ import asyncio
 import contextlib
 import socket
 import time
-from collections.abc import Awaitable, Callable, Iterator
 
 import pytest
 
-import dataplane_bed
 import dataplane_builders as build
-import event_loops
 from dataplane_bed import network_of
 from dataplane_worlds import PORT, TARGET, V4, V6, NftWorld, names, serve, talks
 from lbctl.model.policy import Limits
-from lbctl_dataplane.backends import audits
 from lbctl_dataplane.backends.port import NodeBackend
 from lbctl_dataplane.rules.frontend import Frontend
+from nft_agents import CLIENTS, OURS, load, nft, with_one_agent
 from spaces import named, sh
 
 pytestmark = pytest.mark.root
 
-OURS = ("inet", "lbctl-node")
-CLIENTS = {V4: "172.31.241.5", V6: "fd00:1b:0:241:1::1"}
 PROXY = """
 table inet proxy {{
     chain services {{
@@ -35,44 +30,14 @@ both = pytest.mark.parametrize("vip", [V4, V6])
 
 
 @pytest.fixture
-def world(routed_bed: dataplane_bed.Bed) -> Iterator[NftWorld]:
-    made = NftWorld(routed_bed)
-    yield made
-    made.program()
-
-
-def nft(world: NftWorld, *words: str) -> str:
-    return sh("nft", *words, inside=world.bed.node)
+def world(nft_world: NftWorld) -> NftWorld:
+    return nft_world
 
 
 def refused(world: NftWorld) -> int:
     """Return what was refused beyond a limit."""
     listed = nft(world, "list", "counter", *OURS, "over")
     return int(listed.partition("packets ")[2].split()[0])
-
-
-def load(world: NftWorld, text: str) -> None:
-    path = world.bed.folder / "others.nft"
-    path.write_text(text)
-    nft(world, "-f", str(path))
-
-
-def with_one_agent(
-    world: NftWorld, body: Callable[[NodeBackend], Awaitable[None]], *, hurried: bool = False
-) -> None:
-    """Run `body` with a backend that lives on between its calls, on the node."""
-
-    async def scenario() -> None:
-        backend = world.backend()
-        known = asyncio.Event()
-        async with asyncio.timeout(30), asyncio.TaskGroup() as tasks:
-            following = tasks.create_task(backend.follow(known.set))
-            await known.wait()
-            await body(backend)
-            following.cancel()
-
-    with network_of(world.bed.node):
-        event_loops.run(scenario(), event_loops.Brisk if hurried else asyncio.new_event_loop)
 
 
 @both
@@ -268,55 +233,6 @@ def test_damage_is_repaired_and_no_connection_notices(world: NftWorld, damage: s
         assert names(made) == before
     with talks(world, at, 5) as made:
         assert set(names(made)) <= {"pod1", "pod2"}
-
-
-@pytest.mark.parametrize("change_before", [False, True], ids=["at rest", "after a change"])
-def test_an_agent_that_runs_repairs_damage_in_its_next_audit(
-    world: NftWorld, *, change_before: bool
-) -> None:
-    at = build.place(V4)
-    damage = f"delete element {' '.join(OURS)} vips4 {{ {V4} }}"
-
-    async def scenario(backend: NodeBackend) -> None:
-        wanted = [serve(world, at, (1, 2))]
-        await backend.program(wanted)
-        await asyncio.sleep(2 * audits.EVERY_S)
-        assert (await backend.program(wanted)).changed == 0
-        if change_before:
-            wanted = [serve(world, at, (1, 2, 3))]
-            await backend.program(wanted)
-        whole = nft(world, "list", "table", *OURS)
-        load(world, damage)
-        await asyncio.sleep(2 * audits.EVERY_S)
-        assert (await backend.program(wanted)).changed == 1
-        assert nft(world, "list", "table", *OURS) == whole
-
-    with_one_agent(world, scenario, hurried=True)
-
-
-def test_damage_that_falls_between_two_changes_is_found(world: NftWorld) -> None:
-    async def scenario(backend: NodeBackend) -> None:
-        await backend.program([serve(world, build.place(V4), (1, 2))])
-        load(world, f"delete element {' '.join(OURS)} vips4 {{ {V4} }}")
-        wanted = [serve(world, build.place(V4), (1, 2, 3))]
-        await backend.program(wanted)
-        await asyncio.sleep(2 * audits.EVERY_S)
-        assert (await backend.program(wanted)).changed == 1
-
-    with_one_agent(world, scenario, hurried=True)
-
-
-def test_while_others_change_their_tables_ours_stays_known(world: NftWorld) -> None:
-    wanted = [serve(world, build.place(V4), (1, 2))]
-
-    async def scenario(backend: NodeBackend) -> None:
-        await backend.program(wanted)
-        for _ in range(3):
-            load(world, "add table inet other\ndelete table inet other\n")
-            await asyncio.sleep(2 * audits.EVERY_S)
-            assert (await backend.program(wanted)).changed == 0
-
-    with_one_agent(world, scenario, hurried=True)
 
 
 def test_tables_of_others_are_not_touched(world: NftWorld) -> None:

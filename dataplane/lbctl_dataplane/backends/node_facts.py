@@ -1,4 +1,4 @@
-"""What a node's kernel knows of pods and the service interface, read when it changes."""
+"""What a node's kernel knows of pods, itself and the service interface, read when it changes."""
 
 import asyncio
 import contextlib
@@ -16,8 +16,8 @@ from lbctl_dataplane.backends.port import Leg
 from lbctl_dataplane.rules import pod_routes
 from lbctl_dataplane.rules.pod_routes import PodRoutes
 
-_GROUPS = 0x1 | 0x40 | 0x400
-"""RTMGRP_LINK, RTMGRP_IPV4_ROUTE and RTMGRP_IPV6_ROUTE (linux/rtnetlink.h)."""
+_GROUPS = 0x1 | 0x10 | 0x40 | 0x100 | 0x400
+"""RTMGRP_LINK, RTMGRP_IPV4_IFADDR and _ROUTE, RTMGRP_IPV6_IFADDR and _ROUTE (linux/rtnetlink.h)."""
 _LARGE = 1 << 16
 PROC_SYS_NET = Path("/proc/sys/net")
 _FORWARDING = {4: "ipv4/ip_forward", 6: "ipv6/conf/all/forwarding"}
@@ -51,7 +51,7 @@ class NodeFacts:
             return None
 
     async def follow(self, changed: Callable[[], None]) -> None:
-        """Follow routes and interfaces for ever; call `changed` at first and at each change."""
+        """Follow routes, addresses and links for ever; call `changed` first and at each change."""
 
         def look() -> None:
             if _drained(notes):
@@ -86,30 +86,32 @@ class NodeFacts:
     async def _read(self) -> tuple[str, ...]:
         return tuple(
             await asyncio.gather(
-                self._link(),
+                commands.run("ip", "-j", "address", "show"),
                 commands.run("ip", "-j", "-4", "route", "show"),
                 commands.run("ip", "-j", "-6", "route", "show"),
             )
         )
 
-    async def _link(self) -> str:
-        try:
-            return await commands.run("ip", "-j", "link", "show", "dev", self._interface)
-        except errors.Unavailable as error:
-            raise errors.Unavailable(
-                f"no interface {self._interface} (setting agent.serviceInterface): name the one "
-                f"by which the fabric reaches this node ({error})"
-            ) from error
-
     def _taken(self, texts: tuple[str, ...], known: Facts | None) -> Facts:
         if known is not None and texts == self._texts:
             return known
-        link, four, six = texts
-        routes = pod_routes.parse({4: four, 6: six}, [self._interface])
+        links, four, six = texts
+        mac = self._mac(links)
+        own = pod_routes.parse_own(links)
+        routes = pod_routes.parse({4: four, 6: six}, [self._interface], own)
         if known is not None and routes == known.routes:
             routes = known.routes  # the same object while nothing changed: comparing is free
         self._texts = texts
-        return Facts(routes, str(json.loads(link)[0].get("address", "")))
+        return Facts(routes, mac)
+
+    def _mac(self, links: str) -> str:
+        for link in json.loads(links):
+            if link["ifname"] == self._interface:
+                return str(link.get("address", ""))
+        raise errors.Unavailable(
+            f"no interface {self._interface} (setting agent.serviceInterface): name the one "
+            "by which the fabric reaches this node"
+        )
 
 
 def check_forwarding(versions: Collection[int]) -> None:
@@ -123,7 +125,7 @@ def check_forwarding(versions: Collection[int]) -> None:
 
 @contextlib.contextmanager
 def _notes() -> Iterator[socket.socket]:
-    """Hold a socket by which the kernel tells of changes of routes and interfaces."""
+    """Hold a socket by which the kernel tells of changes of routes, addresses and interfaces."""
     with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE) as notes:
         notes.setblocking(False)
         notes.bind((0, _GROUPS))

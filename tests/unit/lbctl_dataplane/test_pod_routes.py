@@ -43,3 +43,33 @@ def test_what_is_behind_a_device_of_the_node_is_reached(address: str, ours: bool
 
 def test_without_routes_nothing_is_reached() -> None:
     assert not pod_routes.parse({4: "", 6: "[]"}, ["svc0"]).lead_to(build.ip("10.0.0.1"))
+
+
+LINKS = [
+    {
+        "ifname": "lo",
+        "addr_info": [
+            {"family": "inet", "local": "127.0.0.1", "prefixlen": 8, "scope": "host"},
+            {"family": "inet6", "local": "::1", "prefixlen": 128, "scope": "host"},
+        ],
+    },
+    {
+        "ifname": "svc0",
+        "addr_info": [
+            {"family": "inet", "local": "10.246.0.2", "prefixlen": 24, "scope": "global"},
+            {"family": "inet6", "local": "fe80::2", "prefixlen": 64, "scope": "link"},
+            {},
+        ],
+    },
+    {"ifname": "pod1"},
+]
+
+
+@pytest.mark.parametrize(
+    ("address", "ours"),
+    [("10.246.0.2", True), ("10.246.0.9", False), ("127.0.0.1", False), ("fe80::2", False)],
+)
+def test_the_node_itself_is_reached_also_by_the_fabrics_device(address: str, ours: bool) -> None:
+    own = pod_routes.parse_own(json.dumps(LINKS))
+    routes = pod_routes.parse({4: json.dumps(FOUR), 6: json.dumps(SIX)}, ["svc0"], own)
+    assert routes.lead_to(build.ip(address)) is ours
