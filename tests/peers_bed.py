@@ -244,10 +244,10 @@ class Agents:
     def end(self) -> None:
         """Take away all virtual services, and the agents."""
         nothing: Mapping[str, Behind] = {}
-        for number in self._bed.numbers:
-            with network_of(self._bed.node(number)):
-                self._loop.run(self._pass(number, View((), {}, nothing, 1, 1, concerned=True)))
-        self._loop.close()
+        with self._loop:
+            for number in self._bed.numbers:
+                with network_of(self._bed.node(number)):
+                    self._loop.run(self._pass(number, View((), {}, nothing, 1, 1, concerned=True)))
 
     async def _pass(self, number: int, view: View) -> Programmed:
         role, known = self._roles[number], asyncio.Event()

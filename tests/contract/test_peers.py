@@ -1,11 +1,16 @@
 """Nodes that pass packets on to each other, behind a router that cannot weigh: real packets."""
 
+import asyncio
 import contextlib
 import socket
 from collections.abc import Iterator
 
 import pytest
 
+import dataplane_builders as build
+from dataplane_bed import network_of
+from lbctl_dataplane.backends.peers import PeerForwarder, PeersOff
+from lbctl_dataplane.decisions import View
 from peers_bed import CLIENT, V4, V6, Agents, PeersBed, Pod, service
 from spaces import sh
 
@@ -13,6 +18,7 @@ pytestmark = pytest.mark.root
 
 PODS = (Pod(1, 1), Pod(2, 2), Pod(3, 2), Pod(4, 3))
 FAR = (Pod(5, 1), Pod(6, 2))
+EMPTY = View((), {}, {}, 1, 1, concerned=True)
 both = pytest.mark.parametrize("vip", [V4, V6])
 
 
@@ -230,6 +236,52 @@ def test_what_came_by_the_tunnel_goes_no_further(apart: PeersBed) -> None:
             with pytest.raises(OSError):
                 asked(datagrams)
         assert (apart.counted(1), apart.counted(2)) == (1, 0)
+
+
+DAMAGE = {
+    "the table gone": "nft delete table netdev lbctl-peers",
+    "a chain flushed": "nft flush chain netdev lbctl-peers vip4",
+    "a peer forgotten": "nft flush map netdev lbctl-peers ways4",
+    "another place": "nft add element netdev lbctl-peers places4 { 198.18.9.9 . 6 . 1 }",
+    "the tunnel gone": "ip link delete lbctl-vx",
+    "the tunnel of another size": "ip link set lbctl-vx mtu 1200",
+    "a neighbour forgotten": "ip neigh flush dev lbctl-vx nud permanent",
+    "segments of any size": "nft delete table inet lbctl-peers",
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE.values(), ids=DAMAGE)
+def test_damage_is_repaired(apart: PeersBed, damage: str) -> None:
+    with agents(apart) as nodes:
+        nodes.program(service(), Pod(6, 2))
+        apart.spread_over(1)
+        for number in apart.numbers:
+            sh("sh", "-c", damage.replace("{", "'{").replace("}", "}'"), inside=apart.node(number))
+        nodes.restart()
+        assert min(one.changed for one in nodes.program(service(), Pod(6, 2)).values()) > 0
+        assert {one.changed for one in nodes.program(service(), Pod(6, 2)).values()} == {0}
+        with apart.connect(V4) as connection:
+            assert greeting(connection)[0] == "pod6"
+
+
+def test_what_is_switched_off_leaves_nothing(apart: PeersBed) -> None:
+    node = apart.node(1)
+    with agents(apart) as nodes:
+        nodes.program(service(), Pod(6, 2))
+        assert "lbctl-peers" in sh("nft", "list", "tables", inside=node)
+        with network_of(node):
+            done = asyncio.run(PeersOff().program(EMPTY))
+        assert done.complaint == ""
+        assert "lbctl-peers" not in sh("nft", "list", "tables", inside=node)
+        assert "lbctl-vx" not in sh("ip", "link", "show", inside=node)
+
+
+def test_a_node_that_cannot_pass_on_says_why_and_serves_on(apart: PeersBed) -> None:
+    legs = tuple(build.ip(apart.leg(1, version)) for version in (4, 6))
+    peers = PeerForwarder("node-1", "eth9", lambda: legs, everywhere=False)
+    with network_of(apart.node(1)):
+        done = asyncio.run(peers.program(EMPTY))
+    assert "eth9" in done.complaint
 
 
 def transfer(connection: socket.socket, size: int) -> None:

@@ -3,7 +3,7 @@
 import ipaddress
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from lbctl.kube import resources
@@ -86,6 +86,7 @@ class _Service:
 
     networks: tuple[peering.Network, ...]
     mtu: int
+    index: int
 
 
 class PeerForwarder:
@@ -150,15 +151,27 @@ class PeerForwarder:
         if self._nodes is None:
             self._nodes = serving_nodes.parse_nodes(self._store)
         nodes = self._nodes
-        if self._service is None or self._table.audit_due():
-            self._service = await _look(self._interface)
-            self._distrust_tunnel()
-        legs = self._legs()
-        ground = Ground(self._node, self._service.networks, legs[0].version if legs else 0)
-        changed = await self._dig(peering.far(nodes, ground), legs, self._service.mtu)
+        service, legs = await self._look(), self._legs()
+        underlay = legs[0].version if legs else 0
+        ground = Ground(self._node, service.networks, underlay, service.index)
+        changed = await self._dig(peering.far(nodes, ground), legs, service.mtu)
+        if self._vxlan is not None:
+            ground = replace(ground, tunnel=self._vxlan.index)
         known = serving_nodes.known(self._working.of(view, nodes.values()))
         self._peering.update(known, nodes, ground)
         return changed + await self._table.make_it_so()
+
+    async def _look(self) -> _Service:
+        """Return the service interface as it was at the last audit, or is when that is due."""
+        known = self._service
+        if known is not None and not self._table.audit_due():
+            return known
+        found = self._service = await _look(self._interface)
+        if known is not None and known.index != found.index:
+            self._table.distrust()  # it was made anew: a hook may have gone with the one before
+        if self._vxlan is not None:
+            self._vxlan.distrust()
+        return found
 
     async def _dig(self, far: tuple[peering.Far, ...], legs: tuple[Address, ...], mtu: int) -> int:
         """Have a tunnel to peers on other links; once there is one it stays."""
@@ -171,10 +184,6 @@ class PeerForwarder:
         changed = await self._vxlan.make_it_so(wanted, tunnel.entries(far))
         self._filtered = vxlan.strictly_filtered()
         return changed
-
-    def _distrust_tunnel(self) -> None:
-        if self._vxlan is not None:
-            self._vxlan.distrust()
 
     def _complaint(self) -> str:
         if not self._filtered:
@@ -193,7 +202,7 @@ async def _look(interface: str) -> _Service:
         for entry in found.get("addr_info", ())
         if entry.get("scope") == "global"
     )
-    return _Service(tuple(networks), int(found["mtu"]))
+    return _Service(tuple(networks), int(found["mtu"]), int(found["ifindex"]))
 
 
 async def remove() -> None:
@@ -202,6 +211,5 @@ async def remove() -> None:
     # Adding first makes the deletion work whether or not there is a table.
     lines = (f"{verb} table {name}\n" for name in names for verb in ("add", "delete"))
     await commands.run("nft", "-f", "-", stdin="".join(lines))
-    shown = await commands.run("ip", "-d", "-j", "link", "show", "type", "vxlan")
-    if tunnel.parse(shown).there:
+    if (await vxlan.look()).there:
         await commands.run("ip", "link", "del", constants.TUNNEL_DEVICE)

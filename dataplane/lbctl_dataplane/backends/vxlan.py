@@ -1,7 +1,9 @@
 """The kernel's side of the tunnel to peers on other links."""
 
 import asyncio
+import contextlib
 
+from lbctl.model import errors
 from lbctl_dataplane.backends import commands
 from lbctl_dataplane.backends.kernel_table import KernelTable
 from lbctl_dataplane.backends.node_facts import PROC_SYS_NET
@@ -16,6 +18,8 @@ class Vxlan:
     """Owns the device `lbctl-vx`, and the table that keeps answers fit for it."""
 
     def __init__(self) -> None:
+        self.index = 0
+        """Number of the device, once it is made."""
         self._made: tuple[Device, Entries] | None = None
         self._answers: KernelTable | None = None
 
@@ -34,9 +38,10 @@ class Vxlan:
         return changed
 
     async def _repair(self, wanted: Device, entries: Entries) -> int:
-        found = tunnel.parse(await commands.run("ip", "-d", "-j", "link", "show", "type", "vxlan"))
+        found = await look()
         lines = tunnel.render(wanted, found)
         await _batch("ip", lines)
+        self.index = (await look() if lines else found).index
         neighbours, forwarding = tunnel.commands(entries, await _entries())
         await _batch("bridge", forwarding)
         await _batch("ip", neighbours)
@@ -47,14 +52,21 @@ def strictly_filtered() -> bool:
     """Let clients' packets in by the tunnel; tell whether the kernel would drop them still.
 
     No route leads back to a client by the tunnel, which a strict filter takes for a forgery.
+    Raises Unavailable when the device is gone.
     """
-    places = [PROC_SYS_NET / "ipv4" / "conf" / name / "rp_filter" for name in (_NAME, "all")]
+    own, every = (PROC_SYS_NET / "ipv4" / "conf" / name / "rp_filter" for name in (_NAME, "all"))
     try:
-        if places[0].read_text().strip() == "1":
-            places[0].write_text("0\n")
-    except OSError:  # in a container it may be read-only: what it says counts
-        pass
-    return "1" in [place.read_text().strip() for place in places]
+        if own.read_text().strip() == "1":
+            with contextlib.suppress(OSError):  # in a container: what stands there counts
+                own.write_text("0\n")
+        return "1" in (own.read_text().strip(), every.read_text().strip())
+    except OSError as error:
+        raise errors.Unavailable(f"{error.filename}: {error.strerror}") from error
+
+
+async def look() -> tunnel.Found:
+    """Return what has the device's name."""
+    return tunnel.parse(await commands.run("ip", "-d", "-j", "link", "show", "type", "vxlan"))
 
 
 async def _entries() -> Entries:

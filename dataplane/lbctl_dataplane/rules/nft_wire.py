@@ -70,7 +70,7 @@ _FIELDS = {
     **dict.fromkeys(("ipv6_addr", "ip6 daddr"), Field(16, _address)),
     **dict.fromkeys(("inet_proto", "meta l4proto"), Field(1, _big_endian)),
     **dict.fromkeys(("inet_service", "th dport"), Field(2, _big_endian)),
-    "numgen inc mod 2": Field(4, _own_endian),
+    **dict.fromkeys(("iface_index", "numgen inc mod 2"), Field(4, _own_endian)),
     **dict.fromkeys(("mark", "meta mark"), Field(4, _mark)),
     "ether_addr": Field(6, _hardware_address),
     "ifname": Field(16, _name),

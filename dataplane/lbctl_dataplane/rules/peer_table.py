@@ -31,11 +31,11 @@ _PIECE_ID = {4: "ip id", 6: "frag id"}
 
 
 def table(device: str, tunnel: str) -> Table:
-    """Return the table that forwards what enters by `device`; `tunnel` leads to other links.
+    """Return the table that forwards what enters by `device`; `tunnel` comes from other links.
 
     No tunnel is an empty name.
     """
-    chains = {name: ("", rules) for name, rules in _chains(device, tunnel)}
+    chains = {name: ("", rules) for name, rules in _chains()}
     for name, entry, to in (("enter", device, "vip"), ("arrive", tunnel, "arrived")):
         if entry:
             hook = f'type filter hook ingress device "{entry}" priority {constants.PEERS_HOOK}'
@@ -72,8 +72,9 @@ def _homes() -> Iterator[tuple[str, str]]:
     for version in VERSIONS:
         address = f"ipv{version}_addr"
         place = f"{address} . inet_proto . inet_service"
-        yield f"links{version}", f"map {{}} {{{{ type mark : {address}; }}}}"
-        yield f"tunnels{version}", f"map {{}} {{{{ type mark : {address}; }}}}"
+        yield f"ways{version}", f"map {{}} {{{{ type mark : {address}; }}}}"
+        # By number, as names in rules are: a device that was made anew has another one.
+        yield f"devices{version}", "map {} {{ type mark : iface_index; }}"
         yield f"vips{version}", f"set {{}} {{{{ type {address}; }}}}"
         yield f"places{version}", f"set {{}} {{{{ type {place}; }}}}"
         yield f"holders{version}", f"set {{}} {{{{ type {place} . mark; }}}}"
@@ -89,10 +90,11 @@ def _to_vips(chain: str) -> Iterator[str]:
         yield f"{_ip(version)} daddr @vips{version} goto {chain}{version}"
 
 
-def _chains(device: str, tunnel: str) -> Iterator[tuple[str, tuple[str, ...]]]:
+def _chains() -> Iterator[tuple[str, tuple[str, ...]]]:
     """Yield the chains without hooks; none leads to one that comes later."""
     for version in VERSIONS:
-        yield f"send{version}", tuple(_send(version, device, tunnel))
+        way, device = (f"meta mark map @{home}{version}" for home in ("ways", "devices"))
+        yield f"send{version}", (f"fwd {_ip(version)} to {way} device {device}", _LEAVE)
         later = f"meta mark set {_piece(version)} map @pieces"
         yield (
             f"pieces{version}",
@@ -106,13 +108,6 @@ def _chains(device: str, tunnel: str) -> Iterator[tuple[str, tuple[str, ...]]]:
 
 
 _LEAVE = "meta mark set 0"
-
-
-def _send(version: int, device: str, tunnel: str) -> Iterator[str]:
-    for home, way in (("links", device), ("tunnels", tunnel)):
-        if way:
-            yield f'fwd {_ip(version)} to meta mark map @{home}{version} device "{way}"'
-    yield _LEAVE
 
 
 def _choose(version: int, client: str) -> Iterator[str]:

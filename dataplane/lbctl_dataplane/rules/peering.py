@@ -32,6 +32,10 @@ class Ground:
     """Of the service interface: a peer's leg in one of them is on the same link."""
     underlay: int = 0
     """The IP version of the tunnel to other links; 0: there is none."""
+    device: int = 0
+    """Number of the service interface."""
+    tunnel: int = 0
+    """Number of the tunnel's device."""
 
     def on_link(self, leg: LegAddress) -> bool:
         """Tell whether a peer's leg is on the same link."""
@@ -115,8 +119,9 @@ def frame(nodes: Mapping[str, ServingNode], ground: Ground) -> Elements:
             if leg.mac:
                 found[Element("neighbours", leg.mac)] = ()
         for leg in _usable(nodes[name], ground):
-            home = f"{'links' if ground.on_link(leg) else 'tunnels'}{leg.address.version}"
-            found[Element(home, mark(number))] = (str(leg.address),)
+            device = ground.device if ground.on_link(leg) else ground.tunnel
+            for home, value in (("ways", leg.address), ("devices", device)):
+                found[Element(f"{home}{leg.address.version}", mark(number))] = (str(value),)
     return found
 
 

@@ -44,6 +44,8 @@ class Found:
     there: bool
     device: Device | None = None
     """None where it is not as we make it."""
+    index: int = 0
+    """The number of the interface."""
 
 
 def render(wanted: Device, found: Found) -> str:
@@ -59,7 +61,7 @@ def render(wanted: Device, found: Found) -> str:
         f"id {constants.TUNNEL_ID} dstport {constants.TUNNEL_PORT} local {wanted.local} "
         "nolearning\n"
     )
-    lines.append(f"link set {name} up\n")
+    lines += [f"link set {name} addrgenmode none\n", f"link set {name} up\n"]
     return "".join(lines)
 
 
@@ -67,7 +69,7 @@ def parse(listing: str) -> Found:
     """Return what stands in the JSON of `ip -d -j link show`."""
     for entry in _objects(listing):
         if entry.get("ifname") == constants.TUNNEL_DEVICE:
-            return Found(there=True, device=_device(entry))
+            return Found(there=True, device=_device(entry), index=int(entry["ifindex"]))
     return Found(there=False)
 
 

@@ -17,7 +17,7 @@ from lbctl_dataplane.rules.sharing import Known
 
 PORTS = (("", "TCP", 8080),)
 PLACE = "198.18.0.1 . 6 . 80"
-GROUND = Ground("node-1", (ipaddress.ip_network("172.31.240.0/24"),))
+GROUND = Ground("node-1", (ipaddress.ip_network("172.31.240.0/24"),), device=2)
 NODES = {
     f"node-{n}": ServingNode(
         f"node-{n}", (LegAddress(build.ip(f"172.31.240.1{n}"), f"02:00:00:00:00:0{n}"),), 5, 5
@@ -135,11 +135,12 @@ def test_peers_on_other_links_need_a_tunnel() -> None:
     far = LegAddress(build.ip("172.31.241.12"), "02:00:00:00:00:02")
     nodes = {**NODES, "node-2": replace(NODES["node-2"], legs=(far,))}
     assert slots(Node().told(*ends("node-2"), nodes=nodes)) == ()
-    dug = replace(GROUND, underlay=4)
+    dug = replace(GROUND, underlay=4, tunnel=9)
     found = Node().told(*ends("node-2"), nodes=nodes, ground=dug)
     assert slots(found) == (MARKS["node-2"],)
-    assert found[Element("tunnels4", MARKS["node-2"])] == ("172.31.241.12",)
-    assert Element("links4", MARKS["node-3"]) in found
+    assert found[Element("ways4", MARKS["node-2"])] == ("172.31.241.12",)
+    assert found[Element("devices4", MARKS["node-2"])] == ("9",)
+    assert found[Element("devices4", MARKS["node-3"])] == ("2",)
     (peer,) = peering.far(nodes, dug)
     assert (peer.underlay, peer.legs) == (far.address, (far.address,))
 
@@ -155,7 +156,7 @@ def test_a_node_that_is_gone_leaves_nothing() -> None:
     node.told(*ends("node-2"))
     found = node.told(*ends("node-2"), nodes={"node-1": NODES["node-1"]})
     assert (slots(found), holders(found)) == ((), set())
-    assert not any(entry.home in ("links4", "neighbours") for entry in found)
+    assert not any(entry.home in ("ways4", "devices4", "neighbours") for entry in found)
 
 
 def test_marks_are_neither_none_nor_ours_and_the_same_everywhere() -> None:

@@ -6,9 +6,10 @@ from lbctl_dataplane.rules.peering import Far, tunnel_mac
 from lbctl_dataplane.rules.tunnel import Found
 
 WANTED = tunnel.device("02:aa:bb:cc:dd:ee", build.ip("172.31.241.11"), 1500)
-SHOWN = """[{}, {"ifname": "vxlan.calico"}, {"ifname": "lbctl-vx", "flags": ["BROADCAST", "UP"],
-"mtu": 1450, "address": "02:aa:bb:cc:dd:ee", "linkinfo": {"info_kind": "vxlan", "info_data":
-{"id": 7111, "local": "172.31.241.11", "port": 7111, "learning": false}}}]"""
+SHOWN = """[{}, {"ifname": "vxlan.calico"}, {"ifname": "lbctl-vx", "ifindex": 7,
+"flags": ["BROADCAST", "UP"], "mtu": 1450, "address": "02:aa:bb:cc:dd:ee",
+"linkinfo": {"info_kind": "vxlan", "info_data": {"id": 7111, "local": "172.31.241.11",
+"port": 7111, "learning": false}}}]"""
 PEER = Far("02:aa:bb:cc:dd:01", build.ip("172.31.242.12"), (build.ip("172.31.242.12"),))
 KNOWN = {("fdb", "02:aa:bb:cc:dd:01"): "172.31.242.12", ("neigh", "172.31.242.12"): PEER.mac}
 
@@ -19,7 +20,7 @@ def test_packets_get_smaller_by_what_the_tunnel_adds() -> None:
 
 
 def test_a_device_as_we_make_it_is_left_alone() -> None:
-    assert tunnel.parse(SHOWN) == Found(there=True, device=WANTED)
+    assert tunnel.parse(SHOWN) == Found(there=True, device=WANTED, index=7)
     assert tunnel.render(WANTED, tunnel.parse(SHOWN)) == ""
 
 
@@ -33,11 +34,11 @@ def test_a_device_of_another_size_is_changed() -> None:
 def test_a_device_with_another_number_or_leg_is_made_again() -> None:
     for damage in (("7111,", "7112,"), ("172.31.241.11", "172.31.241.99"), ('"UP"', '"DOWN"')):
         lines = tunnel.render(WANTED, tunnel.parse(SHOWN.replace(*damage))).splitlines()
-        assert [line.split()[1] for line in lines] == ["del", "add", "set"]
+        assert [line.split()[1] for line in lines] == ["del", "add", "set", "set"]
 
 
 def test_without_a_device_one_is_made() -> None:
-    (made, up) = tunnel.render(WANTED, tunnel.parse("[]")).splitlines()
+    (made, _, up) = tunnel.render(WANTED, tunnel.parse("[]")).splitlines()
     assert "type vxlan id 7111 dstport 7111 local 172.31.241.11 nolearning" in made
     assert up == "link set lbctl-vx up"
 
