@@ -95,6 +95,25 @@ def test_a_service_that_changes_its_type_is_let_go(real_api: Path, name: str) ->
     event_loops.run(body())
 
 
+def test_the_health_check_port_comes_and_goes_with_local_traffic(
+    real_api: Path, name: str
+) -> None:
+    def asks_at(port: int | None) -> True_:
+        return lambda obj: bool(obj and obj["spec"]["policy"].get("healthCheckNodePort") == port)
+
+    async def body() -> None:
+        async with controlled(real_api, SETTINGS) as api:
+            obj = api_builders.service(name, externalTrafficPolicy="Local")
+            made = await api.create(resources.SERVICES, obj, "default")
+            port = made["spec"]["healthCheckNodePort"]
+            await until(api, resources.L4_VIRTUAL_SERVICES, f"default.{name}", asks_at(port))
+            spec = {"externalTrafficPolicy": "Cluster"}
+            await api.patch(resources.SERVICES, name, {"spec": spec}, "default")
+            await until(api, resources.L4_VIRTUAL_SERVICES, f"default.{name}", asks_at(None))
+
+    event_loops.run(body())
+
+
 def test_an_address_that_cannot_be_had_is_told(real_api: Path, name: str) -> None:
     async def body() -> None:
         async with controlled(real_api, SETTINGS) as api:
