@@ -14,6 +14,7 @@ from lbctl.settings import Settings
 from lbctl.settings_agent import AgentSettings
 from lbctl_dataplane import agent as agents
 from lbctl_dataplane import metrics
+from lbctl_dataplane.backends.generation import Others
 from lbctl_dataplane.backends.peers import Peers
 from lbctl_dataplane.backends.port import NodeBackend
 from lbctl_dataplane.own_legs import OwnLegs
@@ -105,19 +106,20 @@ def _node(node: str, settings: Settings, kept: metrics.Metrics) -> Role:
     own = OwnLegs(node, settings)
     prober.allow_many_files()
     chosen = choice.choose(asked.backend, asked.bridge, ovs.run_dir())
-    backend = _backend(chosen.name, asked, own)
-    peers = _peers(node, chosen.name, asked, own)
+    others = Others()
+    backend = _backend(chosen.name, asked, own, others)
+    peers = _peers(node, chosen.name, asked, own, others)
     health = HealthPorts(asked.health_check_node_port, kept.ready)
     beside = Beside(own, prober.Prober(kept.probes), peers, health)
     return NodeRole(node, backend, chosen, beside)
 
 
-def _backend(name: str, asked: AgentSettings, own: OwnLegs) -> NodeBackend:
+def _backend(name: str, asked: AgentSettings, own: OwnLegs, others: Others) -> NodeBackend:
     from lbctl_dataplane.backends import announce, choice, ground, nft, ovs
 
     interface = asked.service_interface
     if name == choice.NFT:
-        return nft.NftBackend(interface, own.now, own.gateways)
+        return nft.NftBackend(interface, own.now, own.gateways, others)
     if name == choice.IPVS:
         return _ipvs(interface, own)
     if name == choice.ANNOUNCE:
@@ -125,7 +127,7 @@ def _backend(name: str, asked: AgentSettings, own: OwnLegs) -> NodeBackend:
     return ovs.OvsBackend(ground.Names(asked.bridge, interface), own.now)
 
 
-def _peers(node: str, backend: str, asked: AgentSettings, own: OwnLegs) -> Peers:
+def _peers(node: str, backend: str, asked: AgentSettings, own: OwnLegs, others: Others) -> Peers:
     from lbctl_dataplane.backends import choice, peers
 
     if backend != choice.NFT:
@@ -136,7 +138,9 @@ def _peers(node: str, backend: str, asked: AgentSettings, own: OwnLegs) -> Peers
     if asked.peers == "off":
         return peers.PeersOff()
     everywhere = asked.peers == "on"
-    return peers.PeerForwarder(node, asked.service_interface, own.now, everywhere=everywhere)
+    return peers.PeerForwarder(
+        node, asked.service_interface, own.now, everywhere=everywhere, others=others
+    )
 
 
 def _ipvs(service_interface: str, own: OwnLegs) -> NodeBackend:

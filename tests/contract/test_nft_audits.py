@@ -5,9 +5,14 @@ import asyncio
 import pytest
 
 import dataplane_builders as build
+import event_loops
+from dataplane_bed import network_of
 from dataplane_worlds import V4, NftWorld, serve
 from lbctl_dataplane.backends import audits
+from lbctl_dataplane.backends.generation import Others
+from lbctl_dataplane.backends.kernel_table import KernelTable
 from lbctl_dataplane.backends.port import NodeBackend
+from lbctl_dataplane.rules.nft_elements import Element, Elements, KeptTable, Table
 from nft_agents import OURS, load, nft, with_one_agent
 
 pytestmark = pytest.mark.root
@@ -60,3 +65,47 @@ def test_while_others_change_their_tables_ours_stays_known(nft_world: NftWorld) 
             assert (await backend.program(wanted)).changed == 0
 
     with_one_agent(nft_world, scenario, hurried=True)
+
+
+class Watched(KeptTable):
+    """A table that counts how often it was read."""
+
+    reads = 0
+
+    def read_back(self, observed: Elements | None) -> None:
+        self.reads += 1
+        super().read_back(observed)
+
+
+def table(name: str) -> Watched:
+    return Watched(Table(f"inet lbctl-{name}", {"names": "set {} {{ type ifname; }}"}, {}))
+
+
+def test_tables_of_one_agent_are_not_read_for_each_others_changes(nft_world: NftWorld) -> None:
+    async def scene() -> None:
+        others = Others()
+        kept = (table("one"), table("other"))
+        one, other = (KernelTable(entry, others) for entry in kept)
+
+        async def audit_after(changes: int) -> None:
+            for number in range(changes):
+                kept[0].elements.add({Element("names", f"eth{len(kept[0].elements.desired)}"): ()})
+                assert await one.make_it_so() == 1, number
+            await asyncio.sleep(2 * audits.EVERY_S)
+            assert await one.make_it_so() == await other.make_it_so() == 0
+
+        await one.make_it_so()
+        await other.make_it_so()
+        await audit_after(0)
+        read = [entry.reads for entry in kept]
+        await audit_after(3)
+        assert [entry.reads for entry in kept] == read
+        load(nft_world, "add table inet other\ndelete table inet other\n")
+        await audit_after(0)
+        assert [entry.reads for entry in kept] == [count + 1 for count in read]
+
+    try:
+        with network_of(nft_world.bed.node):
+            event_loops.run(scene(), event_loops.Brisk)
+    finally:
+        load(nft_world, "delete table inet lbctl-one\ndelete table inet lbctl-other\n")

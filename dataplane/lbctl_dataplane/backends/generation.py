@@ -39,6 +39,21 @@ def parse(answer: bytes) -> int:
     raise errors.Unavailable(f"nftables generation: the kernel answered {answer[:64].hex()}")
 
 
-def follows(after: int, before: int, transactions: int = 1) -> bool:
-    """Tell whether exactly so many transactions lie between two counts."""
-    return after == (before + transactions) % _WRAPS
+def follows(after: int, before: int) -> bool:
+    """Tell whether exactly one transaction lies between two counts."""
+    return after == (before + 1) % _WRAPS
+
+
+class Others:
+    """Counts the transactions that are not of one agent, which may own several tables."""
+
+    def __init__(self) -> None:
+        self._own = 0
+
+    def count(self) -> int:
+        """Return the kernel's count without our own. Raises Unavailable."""
+        return (read() - self._own) % _WRAPS
+
+    def made(self, transactions: int) -> None:
+        """Take note of our own; what is not told of counts as others', which costs a reading."""
+        self._own += transactions

@@ -8,7 +8,7 @@ may have changed our table. Tables of others are never looked at.
 
 from lbctl.model import errors
 from lbctl_dataplane.backends import audits, commands, nft_listing
-from lbctl_dataplane.backends import generation as netfilter
+from lbctl_dataplane.backends.generation import Others
 from lbctl_dataplane.rules.nft_elements import KeptTable
 
 LOADING_S = 60.0
@@ -18,11 +18,13 @@ LOADING_S = 60.0
 class KernelTable:
     """The kernel's side of a table."""
 
-    def __init__(self, kept: KeptTable) -> None:
+    def __init__(self, kept: KeptTable, others: Others | None = None) -> None:
+        """Keep a table; `others` is shared by tables of one agent: none reads for another's."""
         self._kept = kept
+        self._others = others or Others()
         self._audits = audits.Audits()
         self._generation: int | None = None
-        """The kernel's count at which the table is what is known of it."""
+        """The count of others' transactions at which the table is what is known of it."""
 
     def audit_due(self) -> bool:
         """Tell whether the next call of `make_it_so` reads everything back."""
@@ -68,7 +70,7 @@ class KernelTable:
 
     async def _read_back(self) -> bool:
         """Take what the kernel holds, unless it counted no transaction but ours since."""
-        generation = netfilter.read()
+        generation = self._others.count()
         if generation == self._generation:
             return False
         self._kept.read_back(await nft_listing.read(self._kept.table))
@@ -76,7 +78,5 @@ class KernelTable:
         return True
 
     def _count_own(self, transactions: int) -> None:
-        """Note our transactions; with another's between them the table is to be read again."""
-        now, known = netfilter.read(), self._generation
-        ours = known is not None and netfilter.follows(now, known, transactions)
-        self._generation = now if ours else None
+        """Note our transactions; what others make between them is found all the same."""
+        self._others.made(transactions)

@@ -5,6 +5,7 @@ from collections.abc import Callable, Collection, Sequence
 
 from lbctl.model.virtual_service import Address
 from lbctl_dataplane.backends import conntrack, node_facts, return_path
+from lbctl_dataplane.backends.generation import Others
 from lbctl_dataplane.backends.kernel_table import KernelTable
 from lbctl_dataplane.backends.node_facts import Facts, NodeFacts
 from lbctl_dataplane.backends.port import Leg, Outcome
@@ -27,6 +28,7 @@ class NftBackend:
         service_interface: str,
         legs: Callable[[], tuple[Address, ...]],
         gateways: Callable[[], tuple[Address, ...]],
+        others: Others | None = None,
     ) -> None:
         self._facts = NodeFacts(service_interface)
         self._known: Facts | None = None
@@ -34,7 +36,7 @@ class NftBackend:
         self._gateways = gateways
         self._back = return_path.ReturnPath(service_interface)
         self._compiler = NftCompiler([service_interface, constants.TUNNEL_DEVICE])
-        self._table = KernelTable(self._compiler.table)
+        self._table = KernelTable(self._compiler.table, others)
         self._swept = False
         self._ended: frozenset[tracked.Tracked] = frozenset()
         """Connections that are to be dropped."""

@@ -13,6 +13,7 @@ from lbctl.model import errors
 from lbctl.model.virtual_service import Address
 from lbctl_dataplane import serving_nodes
 from lbctl_dataplane.backends import commands, vxlan
+from lbctl_dataplane.backends.generation import Others
 from lbctl_dataplane.backends.kernel_table import KernelTable
 from lbctl_dataplane.decisions import View
 from lbctl_dataplane.rules import constants, peer_table, peering, tunnel
@@ -99,8 +100,10 @@ class PeerForwarder:
         legs: Callable[[], tuple[Address, ...]],
         *,
         everywhere: bool,
+        others: Others | None = None,
     ) -> None:
         """Forward everywhere by weight, or only what this node has no members of."""
+        self._others = others
         self._node, self._interface = node, service_interface
         self._legs, self._everywhere = legs, everywhere
         self._store = Store(transform=serving_nodes.trim)
@@ -114,7 +117,7 @@ class PeerForwarder:
     def _begin(self) -> None:
         name = constants.TUNNEL_DEVICE if self._vxlan is not None else ""
         kept = KeptTable(peer_table.table(self._interface, name))
-        self._table = KernelTable(kept)
+        self._table = KernelTable(kept, self._others)
         self._peering = Peering(kept.elements, everywhere=self._everywhere)
 
     @property
@@ -176,7 +179,7 @@ class PeerForwarder:
     async def _dig(self, far: tuple[peering.Far, ...], legs: tuple[Address, ...], mtu: int) -> int:
         """Have a tunnel to peers on other links; once there is one it stays."""
         if self._vxlan is None and far:
-            self._vxlan = vxlan.Vxlan()
+            self._vxlan = vxlan.Vxlan(self._others)
             self._begin()
         if self._vxlan is None:
             return 0

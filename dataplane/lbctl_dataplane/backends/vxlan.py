@@ -5,6 +5,7 @@ import contextlib
 
 from lbctl.model import errors
 from lbctl_dataplane.backends import commands
+from lbctl_dataplane.backends.generation import Others
 from lbctl_dataplane.backends.kernel_table import KernelTable
 from lbctl_dataplane.backends.node_facts import PROC_SYS_NET
 from lbctl_dataplane.rules import constants, peer_table, tunnel
@@ -17,7 +18,8 @@ _NAME = constants.TUNNEL_DEVICE
 class Vxlan:
     """Owns the device `lbctl-vx`, and the table that keeps answers fit for it."""
 
-    def __init__(self) -> None:
+    def __init__(self, others: Others | None) -> None:
+        self._others = others
         self.index = 0
         """Number of the device, once it is made."""
         self._made: tuple[Device, Entries] | None = None
@@ -30,7 +32,7 @@ class Vxlan:
     async def make_it_so(self, wanted: Device, entries: Entries) -> int:
         """Have the tunnel lead to these peers; return how many things that changed."""
         if self._answers is None or self._made is None or self._made[0].mtu != wanted.mtu:
-            self._answers = KernelTable(KeptTable(peer_table.answers(wanted.mtu)))
+            self._answers = KernelTable(KeptTable(peer_table.answers(wanted.mtu)), self._others)
         changed = await self._answers.make_it_so()
         if self._made != (wanted, entries) or changed:
             changed += await self._repair(wanted, entries)
