@@ -25,7 +25,7 @@ def desired(frontends: Sequence[Frontend], ground: Ground) -> Tables:
     """Return all flows and groups of ours. Members whose pod has no port are left out."""
     flows: dict[FlowKey, str] = dict(ovs.frame(ground))
     groups: dict[int, str] = {}
-    numbers = ovs.Numbers()
+    numbers = ovs.group_numbers()
     for entry in frontends:
         part = ovs.tables(entry, ground, numbers.of(entry.place))
         flows.update(part.flows)

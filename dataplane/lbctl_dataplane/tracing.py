@@ -8,8 +8,16 @@ from pathlib import Path
 
 from lbctl.kube import client, kubectl_rules, resources
 from lbctl.kube.objects import Json, name_of
-from lbctl.model.virtual_service import Address, VirtualService, parse_virtual_service, spec_version
+from lbctl.model.virtual_service import (
+    Address,
+    ServiceRef,
+    VirtualService,
+    parse_virtual_service,
+    spec_version,
+)
+from lbctl.plan import policies
 from lbctl.translate.endpoints import SERVICE_LABEL
+from lbctl.translate.policies import translate_policy
 from lbctl_dataplane import decisions, serving_nodes
 from lbctl_dataplane.rules import tracer
 from lbctl_dataplane.rules.frontend import Claim, Member, Place
@@ -42,7 +50,8 @@ async def walk(packet: Packet, kubeconfig: Path | None, context: str) -> Trace:
             return tracer.nobody(packet, services)
         versions = {name_of(obj): spec_version(obj) for obj in decided.items}
         known = await _known(api, claim, versions[claim.service.key])
-    return tracer.trace(packet, claim, known, serving_nodes.parse_nodes(reported.items))
+        policy = "" if claim.service.policy.enabled else await policy_of(api, claim.service.service)
+    return tracer.trace(packet, claim, known, serving_nodes.parse_nodes(reported.items), policy)
 
 
 async def _known(api: client.Client, claim: Claim, version: int) -> Knowledge:
@@ -54,6 +63,14 @@ async def _known(api: client.Client, claim: Claim, version: int) -> Knowledge:
     )
     behind = decisions.read_slices(slices.items)
     return Knowledge(behind.endpoints, behind.versions, version)
+
+
+async def policy_of(api: client.Client, service: ServiceRef) -> str:
+    """Return the name of the L4Policy that counts for a Service; empty without one."""
+    listed = await api.list(resources.L4_POLICIES, service.namespace)
+    governors = policies.governors(map(translate_policy, listed.items))
+    found = governors.get(f"{service.namespace}/{service.name}")
+    return found.name if found is not None else ""
 
 
 def render_text(found: Trace) -> str:

@@ -214,6 +214,7 @@ CAPABILITIES: dict[str, frozenset[Aspect]] = {
     | {
         Aspect.SOURCE_HASH,
         Aspect.ROUND_ROBIN,
+        Aspect.PERSISTENCE_TIMEOUT,
         Aspect.CONNECTIONS,
         Aspect.CONNECTIONS_PER_SECOND,
     },

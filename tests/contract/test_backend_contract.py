@@ -287,3 +287,53 @@ def test_no_more_new_connections_a_second_than_the_limit(
         assert 2 <= answered <= 2 + 2 * (took_s + 1)
     else:
         assert answered == 12
+
+
+@both
+@all_protocols
+@pytest.mark.parametrize("timeout_s", [0, 60])
+def test_a_client_with_affinity_has_one_member(
+    world: World, vip: str, protocol: str, timeout_s: int
+) -> None:
+    at, sticky = build.place(vip, protocol), {"affinity": True, "affinity_timeout_s": timeout_s}
+    world.program(serve(world, at, (1, 2, 3), **sticky))
+    with talks(world, at, 12) as made:
+        assert len({*names(made)} - {""}) == 1
+
+
+@both
+def test_a_client_keeps_its_member_when_others_come_where_the_backend_remembers(
+    world: World, able: frozenset[Aspect], vip: str
+) -> None:
+    at, sticky = build.place(vip), {"affinity": True, "affinity_timeout_s": 60}
+    kept = []
+    for pod in (1, 2):
+        world.program(serve(world, at, (pod,), **sticky))
+        with talks(world, at, 1) as made:
+            assert names(made) == [f"pod{pod}"]
+        world.program(serve(world, at, PODS, **sticky))
+        with talks(world, at, 5) as made:
+            (name,) = {*names(made)}
+            kept.append(name)
+    if Aspect.PERSISTENCE_TIMEOUT in able:
+        assert kept == ["pod1", "pod2"]
+    else:
+        # A hash knows the client and the members, and nothing else.
+        assert len({*kept}) == 1
+
+
+@both
+def test_a_client_leaves_a_member_that_drains_and_keeps_its_connections(
+    world: World, vip: str
+) -> None:
+    at, sticky = build.place(vip), {"affinity": True, "affinity_timeout_s": 60}
+    world.program(serve(world, at, (1, 2, 3), **sticky))
+    with talks(world, at, 5) as made:
+        (first,) = {*names(made)}
+        number = int(first.removeprefix("pod"))
+        rest = tuple(pod for pod in PODS if pod != number)
+        world.program(serve(world, at, rest, lingering=(number,), **sticky))
+        with talks(world, at, 5) as moved:
+            (second,) = {*names(moved)}
+            assert second not in (first, "")
+        assert {*names(made)} == {first}

@@ -118,25 +118,6 @@ def test_a_restarted_agent_finds_its_own_and_breaks_nothing(world: IpvsWorld, vi
         assert names(made) == before
 
 
-@both
-def test_a_client_with_affinity_stays_until_its_member_drains(world: IpvsWorld, vip: str) -> None:
-    at = build.place(vip)
-    sticky = {"affinity": True, "affinity_timeout_s": 60}
-    world.program(serve(world, at, (1, 2, 3), **sticky))
-    with talks(world, at, 10) as made:
-        (first,) = set(names(made))
-        world.program(serve(world, at, (1, 2, 3, 4, 5), **sticky))
-        with talks(world, at, 10) as later:
-            assert set(names(later)) == {first}
-        number = int(first.removeprefix("pod"))
-        rest = tuple(pod for pod in PODS if pod != number)
-        world.program(serve(world, at, rest, lingering=(number,), **sticky))
-        with talks(world, at, 10) as moved:
-            (second,) = set(names(moved))
-            assert second != first
-        assert set(names(made)) == {first}
-
-
 def test_a_connection_to_a_member_that_vanished_is_reset(world: IpvsWorld) -> None:
     at = build.place(V4)
     world.program(serve(world, at, (1,)))

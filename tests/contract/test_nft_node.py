@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import socket
-import time
 
 import pytest
 
@@ -34,12 +33,6 @@ def world(nft_world: NftWorld) -> NftWorld:
     return nft_world
 
 
-def refused(world: NftWorld) -> int:
-    """Return what was refused beyond a limit."""
-    listed = nft(world, "list", "counter", *OURS, "over")
-    return int(listed.partition("packets ")[2].split()[0])
-
-
 @both
 def test_the_client_address_is_kept(world: NftWorld, vip: str) -> None:
     world.program(serve(world, build.place(vip), (1,)))
@@ -57,44 +50,6 @@ def test_without_members_clients_are_refused_at_once(world: NftWorld, vip: str) 
         with world.bed.udp(vip, port) as datagrams, pytest.raises(ConnectionRefusedError):
             datagrams.send(b"hello")
             datagrams.recv(100)
-
-
-@both
-def test_what_is_beyond_a_limit_is_refused_at_once_and_counted(world: NftWorld, vip: str) -> None:
-    at = build.place(vip)
-    limits = Limits(connections=1, connections_per_s=1000)
-    world.program(serve(world, at, (1,), limits=limits))
-    before = refused(world)
-    with world.bed.connect(vip, PORT) as first:
-        assert first.recv(100)
-        with pytest.raises(ConnectionRefusedError):
-            world.bed.connect(vip, PORT)
-    assert refused(world) == before + 1
-
-
-@both
-def test_a_change_of_members_leaves_the_count_of_connections_alone(
-    world: NftWorld, vip: str
-) -> None:
-    at, limits = build.place(vip), Limits(connections=2)
-    world.program(serve(world, at, (1,), limits=limits))
-    with talks(world, at, 2) as made:
-        assert names(made) == ["pod1", "pod1"]
-        world.program(serve(world, at, (1, 2), limits=limits))
-        with pytest.raises(ConnectionRefusedError):
-            world.bed.connect(vip, PORT)
-        assert names(made) == ["pod1", "pod1"]
-
-
-@both
-def test_a_connection_that_ended_makes_room_for_another(world: NftWorld, vip: str) -> None:
-    world.program(serve(world, build.place(vip), (1,), limits=Limits(connections=1)))
-    for _ in range(3):
-        with world.bed.connect(vip, PORT) as connection:
-            assert connection.recv(100)
-            connection.shutdown(socket.SHUT_RDWR)
-            assert connection.recv(100) == b""
-        time.sleep(0.05)  # the kernel looks for ended ones once in a tick of its clock
 
 
 @both

@@ -15,7 +15,7 @@ from dataplane_worlds import PORT, V4, V6, OvsWorld, bed_with_pods, names, serve
 from lbctl.model import errors
 from lbctl_dataplane.backends import ovs
 from lbctl_dataplane.rules import constants, openflow
-from lbctl_dataplane.rules.ovs import Numbers
+from lbctl_dataplane.rules.ovs import group_numbers
 from spaces import sh
 
 pytestmark = pytest.mark.root
@@ -111,7 +111,7 @@ def test_after_a_bundle_that_failed_everything_is_read_back(world: OvsWorld) -> 
 
     async def scene(backend: ovs.OvsBackend) -> None:
         await backend.program([first])
-        number = Numbers().of(second.place)
+        number = group_numbers().of(second.place)
         group = f"group_id={number},type=select,bucket=drop"
         await asyncio.to_thread(world.bed.ofctl, "add-group", "br-int", group)
         with pytest.raises(errors.Unavailable, match="GROUP_EXISTS"):

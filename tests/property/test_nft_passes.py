@@ -6,10 +6,12 @@ from hypothesis import strategies as st
 import dataplane_builders as build
 import nft_kernel
 from lbctl.model.policy import ALGORITHMS, Limits
-from lbctl_dataplane.rules import nft_rules
+from lbctl_dataplane.rules import constants, nft_rules
 from lbctl_dataplane.rules.frontend import Frontend, Place
+from lbctl_dataplane.rules.nft_compiler import PLACES as NUMBERS
 from lbctl_dataplane.rules.nft_compiler import NftCompiler
 from lbctl_dataplane.rules.nft_elements import Elements
+from lbctl_dataplane.rules.place_numbers import Numbers
 from lbctl_dataplane.rules.pod_routes import PodRoutes
 
 PLACES = (
@@ -36,6 +38,7 @@ def frontends(draw: st.DrawFn, at: Place) -> Frontend:
         source_ranges=tuple(sorted(limited or ())),
         open_to_all=limited is None,
         affinity=draw(st.booleans()),
+        affinity_timeout_s=draw(st.sampled_from([0, 7, 10_800])),
         algorithm=draw(st.sampled_from(ALGORITHMS)),
         limits=draw(st.builds(Limits, st.integers(0, 3), st.sampled_from([0, 5, 9]))),
     )
@@ -52,9 +55,9 @@ passes = st.lists(st.tuples(serving, routes), min_size=1, max_size=5)
 
 def wanted(serving: list[Frontend], ways: PodRoutes) -> Elements:
     here = {build.ip(pod) for pod in PODS if ways.lead_to(build.ip(pod))}
-    merged = dict(nft_rules.frame(["svc0"]))
+    merged, numbers = dict(nft_rules.frame(["svc0"])), Numbers(constants.PLACE_NUMBER, NUMBERS)
     for entry in serving:
-        merged.update(nft_rules.elements(entry, here))
+        merged.update(nft_rules.elements(entry, here, numbers))
     return merged
 
 

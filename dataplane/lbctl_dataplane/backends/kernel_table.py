@@ -52,6 +52,12 @@ class KernelTable:
                 await self._verify()
         return changed
 
+    async def run(self, transaction: str) -> None:
+        """Run a transaction about what packets wrote into the table; nothing where it is empty."""
+        if transaction:
+            await commands.run("nft", "-f", "-", stdin=transaction, timeout_s=LOADING_S)
+            self._count_own(1)
+
     async def _audit(self) -> bool:
         """Tell whether the table had to be read."""
         with self._audits.running():

@@ -4,12 +4,12 @@ import logging
 from collections.abc import Callable, Collection, Sequence
 
 from lbctl.model.virtual_service import Address
-from lbctl_dataplane.backends import conntrack, node_facts, return_path
+from lbctl_dataplane.backends import conntrack, nft_listing, node_facts, return_path
 from lbctl_dataplane.backends.generation import Others
 from lbctl_dataplane.backends.kernel_table import KernelTable
 from lbctl_dataplane.backends.node_facts import Facts, NodeFacts
 from lbctl_dataplane.backends.port import Leg, Outcome
-from lbctl_dataplane.rules import constants, frontend, tracked
+from lbctl_dataplane.rules import constants, frontend, nft_affinity, nft_table, tracked
 from lbctl_dataplane.rules.frontend import Frontend
 from lbctl_dataplane.rules.nft_compiler import NftCompiler
 
@@ -72,9 +72,22 @@ class NftBackend:
             self._back.distrust()
             node_facts.check_forwarding(frontend.served_versions(frontends))
         turned = await self._back.keep(gateways)
+        leaving = not self._swept or self._compiler.loses_members()
         changed = await self._table.make_it_so()
+        if leaving:
+            await self._forget_clients()
         await self._forget()
         return changed + turned
+
+    async def _forget_clients(self) -> None:
+        """Let clients choose anew that are remembered with members that get no connections.
+
+        Nobody is noted with such a member any more: what is found is all there is.
+        """
+        for version in nft_table.VERSIONS:
+            name = f"{nft_affinity.KEPT}{version}"
+            remembered = await nft_listing.record(nft_table.TABLE, name)
+            await self._table.run(self._compiler.forgets(version, remembered))
 
     async def _forget(self) -> None:
         """Drop the connections whose member or place is gone.

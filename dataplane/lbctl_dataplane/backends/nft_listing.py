@@ -33,6 +33,13 @@ async def read(table: Table) -> dict[Element, Ends] | None:
     return found
 
 
+async def record(table: Table, name: str) -> dict[str, str]:
+    """Return what packets wrote into a map of a table. Raises Unavailable."""
+    taken = Found(table)
+    await _Listing(table).take(taken, name)
+    return {element.key: "".join(ends) for element, ends in taken.listed().items()}
+
+
 class _Listing:
     def __init__(self, table: Table) -> None:
         self._table = table
@@ -49,16 +56,20 @@ class _Listing:
             async for body in self._all(netlink.GET_SET, table):
                 nft_wire.take_home(taken, body)
             for name in self._table.homes.keys() - self._table.records:
-                home = nft_wire.home(self._table, name)
-                wanted = nft_wire.elements_of(self._table, home)
-                async for body in self._all(netlink.GET_ELEMENTS, wanted):
-                    nft_wire.take_elements(taken, home, body)
+                await self.take(taken, name)
         except FileNotFoundError:  # no table, or one without a set of ours
             return None
         except OSError as error:
             cure = "load nf_tables; does the agent have CAP_NET_ADMIN?"
             raise errors.Unavailable(f"nftables: {error.strerror or error}; {cure}") from error
         return taken.elements()
+
+    async def take(self, taken: Found, name: str) -> None:
+        """Take the elements of a set or map."""
+        home = nft_wire.home(self._table, name)
+        wanted = nft_wire.elements_of(self._table, home)
+        async for body in self._all(netlink.GET_ELEMENTS, wanted):
+            nft_wire.take_elements(taken, home, body)
 
     async def _all(self, kind: int, attributes: bytes) -> AsyncIterator[bytes]:
         """Yield the bodies of all messages of a list; others have their turn in between."""

@@ -27,7 +27,7 @@ class Compiler:
             int, tuple[tuple[FlowKey, ...], tuple[int, ...], tuple[Element, ...]]
         ] = {}
         """Flows, groups and refusals of each frontend."""
-        self._numbers = ovs.Numbers()
+        self._numbers = ovs.group_numbers()
 
     @property
     def desired(self) -> Tables:

@@ -55,6 +55,9 @@ NODE_GUARD_HOOK = -95
 NODE_ANSWER_HOOK = -150
 """After a packet's connection is known (-200), before routing."""
 
+PLACE_NUMBER, PLACE_NUMBER_LAST = 0xC800_0000, 0xC8FF_FFFF
+"""Priority of a packet to a place that remembers clients, between two hooks of prerouting."""
+
 LEG_MARK = 0x1B00_0000
 """Packet and connection mark of leg n on a router: this plus n."""
 LEG_MARK_MASK = 0xFF00_0000

@@ -1,14 +1,17 @@
 """The nftables table of a node, pass by pass; a pass costs what changed. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from lbctl.model.virtual_service import Address
-from lbctl_dataplane.rules import nft_rules, nft_table, tracked
+from lbctl_dataplane.rules import constants, nft_affinity, nft_rules, nft_table, tracked
 from lbctl_dataplane.rules.behind import Reached
 from lbctl_dataplane.rules.frontend import Frontend
 from lbctl_dataplane.rules.nft_elements import Elements, KeptTable
+from lbctl_dataplane.rules.place_numbers import Numbers
 from lbctl_dataplane.rules.pod_routes import PodRoutes
 from lbctl_dataplane.rules.tracked import Tracked
+
+PLACES = constants.PLACE_NUMBER_LAST - constants.PLACE_NUMBER + 1
 
 
 class NftCompiler:
@@ -21,6 +24,7 @@ class NftCompiler:
         self._behind = Reached()
         self._parts: dict[int, Elements] = {}
         self._returning: Elements = {}
+        self._numbers = Numbers(constants.PLACE_NUMBER, PLACES)
 
     @property
     def desired(self) -> Elements:
@@ -43,6 +47,9 @@ class NftCompiler:
         again = self._behind.follow(routes) - turn.gone
         for known in turn.gone | again:
             self._drop(known)
+        left = {before[known].place for known in turn.gone}
+        for place in left - {turn.now[fresh].place for fresh in turn.new}:
+            self._numbers.release(place)
         self._behind.frontends = turn.now
         for fresh in turn.new | again:
             self._put(fresh)
@@ -56,6 +63,20 @@ class NftCompiler:
             self._elements.add(wanted)
             self._returning = wanted
 
+    def loses_members(self) -> bool:
+        """Tell whether what changes takes members from places that remember clients."""
+        gone = self._elements.changes().deletes
+        return any(element.home.startswith(nft_affinity.IDLE) for element in gone)
+
+    def forgets(self, version: int, remembered: Mapping[str, str]) -> str:
+        """Return the transaction that forgets clients of members that get no connections.
+
+        `remembered` says at which address the member of a client of a place is.
+        """
+        home = f"{nft_affinity.IDLE}{version}"
+        members = {element.key for element in self.desired if element.home == home}
+        return nft_affinity.forget(self.table.table.name, version, remembered, members)
+
     def _drop(self, known: int) -> None:
         self._elements.remove(self._parts.pop(known))
         self._behind.drop(known)
@@ -63,7 +84,7 @@ class NftCompiler:
     def _put(self, fresh: int) -> None:
         self._behind.put(fresh)
         frontend, here = self._behind.frontends[fresh], self._behind.here
-        part = nft_rules.elements(frontend, here)
+        part = nft_rules.elements(frontend, here, self._numbers)
         self._parts[fresh] = part
         self._elements.add(part)
         self._behind.lack(fresh, nft_rules.missing(frontend, here))

@@ -51,6 +51,10 @@ class Found:
         else:
             self._strange = True
 
+    def listed(self) -> dict[Element, Ends]:
+        """Return the elements of sets and of maps without slots, whatever the table is like."""
+        return self._elements
+
     def marks(self) -> dict[str, tuple[str, ...]]:
         """Return the comments of the rules of each chain, in their order."""
         return {name: tuple(found) for name, found in self._marks.items()}

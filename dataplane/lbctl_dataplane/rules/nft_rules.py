@@ -7,10 +7,11 @@ import functools
 from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from lbctl.model.virtual_service import Address
-from lbctl_dataplane.rules import maglev, nft_limits
+from lbctl_dataplane.rules import maglev, nft_affinity, nft_limits
 from lbctl_dataplane.rules.frontend import Frontend, Member
 from lbctl_dataplane.rules.nft_elements import Element, Elements, Ends
 from lbctl_dataplane.rules.nft_table import PROTOCOLS
+from lbctl_dataplane.rules.place_numbers import Numbers
 
 
 def frame(devices: Sequence[str]) -> Elements:
@@ -23,7 +24,7 @@ def returning(gateways: Iterable[Address]) -> Elements:
     return {Element("returning", f"ipv{gateway.version}"): () for gateway in gateways}
 
 
-def elements(frontend: Frontend, here: Collection[Address]) -> Elements:
+def elements(frontend: Frontend, here: Collection[Address], numbers: Numbers) -> Elements:
     """Return what one frontend needs; the VIP itself others may need as well.
 
     `here` are the addresses that this node has a way to. Without a member among them the place is
@@ -42,6 +43,10 @@ def elements(frontend: Frontend, here: Collection[Address]) -> Elements:
         found[Element(f"sticky{version}", key)] = ()
     elif _in_turn(frontend):
         found[Element(f"inturn{version}", key)] = ()
+    if members and frontend.affinity and frontend.affinity_timeout_s:
+        number, timeout_s = numbers.of(place), frontend.affinity_timeout_s
+        for home, name, value in nft_affinity.elements(version, key, number, members, timeout_s):
+            found[Element(home, name)] = (value,)
     for home, limit in nft_limits.words(frontend.limits):
         found[Element(f"{home}{version}", key)] = (limit,)
     if not frontend.open_to_all:

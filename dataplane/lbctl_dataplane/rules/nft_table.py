@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from lbctl_dataplane.rules import constants, maglev, nft_limits
+from lbctl_dataplane.rules import constants, maglev, nft_affinity, nft_limits
 from lbctl_dataplane.rules.nft_elements import Table
 
 PROTOCOLS = {"TCP": 6, "UDP": 17, "SCTP": 132}
@@ -43,6 +43,7 @@ def _homes() -> Iterator[tuple[str, str]]:
         yield f"sources{version}", f"set {{}} {{{{ {sources}; }}}}"
         yield f"sticky{version}", f"set {{}} {{{{ type {place}; }}}}"
         yield f"inturn{version}", f"set {{}} {{{{ type {place}; }}}}"
+        yield from nft_affinity.homes(version)
         for home, kind in nft_limits.HOMES.items():
             yield f"{home}{version}", f"set {{}} {{{{ type {place}; {kind}; }}}}"
         yield f"single{version}", f"map {{}} {{{{ type {place} : {address} . inet_service; }}}}"
@@ -66,6 +67,7 @@ def _chains() -> Iterator[tuple[str, str, tuple[str, ...]]]:
     for version in VERSIONS:
         client = f"{_ip(version)} saddr"
         yield f"sticky{version}", "", (*_by_slot(version, _hash(client)), "goto refuse")
+        yield from nft_affinity.times(version)
         yield f"inturn{version}", "", (*_by_slot(version, "numgen inc mod {}"), "goto refuse")
         yield f"vip{version}", "", tuple(_vip(version))
     entry = f"type nat hook prerouting priority {constants.NODE_HOOK}"
@@ -79,6 +81,7 @@ def _chains() -> Iterator[tuple[str, str, tuple[str, ...]]]:
     # What the kernel says itself: refusals, and ICMP errors about packets of a connection.
     own = f"type route hook output priority {constants.NODE_ANSWER_HOOK}"
     yield "own", own, (_RETURNED,)
+    yield from nft_affinity.hooks()
 
 
 def _to_vips(verdict: str) -> Iterator[str]:
@@ -95,6 +98,7 @@ def _vip(version: int) -> Iterator[str]:
     yield f"{place} @limited{version} {place} . {ip} saddr != @sources{version} drop"
     # An element of these carries a limit of its own, and matches beyond it.
     yield from (f"{place} @{home}{version} goto over" for home in nft_limits.HOMES)
+    yield f"{_dnat(version)} {nft_affinity.known(version)}"
     yield f"{_dnat(version)} {place} map @single{version}"
     yield f"{place} @sticky{version} goto sticky{version}"
     yield f"{place} @inturn{version} goto inturn{version}"
@@ -126,6 +130,7 @@ TABLE = Table(
     f"inet {constants.NODE_TABLE}",
     dict(_homes()),
     {name: (hook, rules) for name, hook, rules in _chains()},
+    records=frozenset(f"{nft_affinity.KEPT}{version}" for version in VERSIONS),
     limited=frozenset(f"{home}{version}" for home in nft_limits.HOMES for version in VERSIONS),
     counter=OVER,
 )

@@ -22,6 +22,7 @@ _ANONYMOUS = 1
 _SET_OF_ELEMENTS, _ELEMENTS = 2, 3
 _KEY, _END, _EXPRESSION, _KEY_END = 1, 2, 7, 10
 _VALUE = 1
+_VERDICT_CHAIN, _LONGEST_VERDICT = 2, 512
 _COMMENT = 0
 _NUMBER = struct.Struct("=I")
 _TYPES = re.compile(r"\btype(?:of)? (.*?)(?: : (.*?))?;")
@@ -65,8 +66,20 @@ def _family(value: bytes) -> str:
 
 _FAMILIES = {2: "ipv4", 10: "ipv6"}
 """NFPROTO_IPV4 and NFPROTO_IPV6 (linux/netfilter.h)."""
+
+
+def _priority(value: bytes) -> str:
+    number = _NUMBER.unpack(value)[0]
+    return f"{number >> 16:x}:{number & 0xFFFF:x}"
+
+
+def _verdict(value: bytes) -> str:
+    parts = dict(netlink.attributes(value))
+    return f"goto {_name(parts.get(_VERDICT_CHAIN, b''))}"
+
+
 _FIELDS = {
-    **dict.fromkeys(("ipv4_addr", "ip daddr"), Field(4, _address)),
+    **dict.fromkeys(("ipv4_addr", "ip saddr", "ip daddr"), Field(4, _address)),
     **dict.fromkeys(("ipv6_addr", "ip6 daddr"), Field(16, _address)),
     **dict.fromkeys(("inet_proto", "meta l4proto"), Field(1, _big_endian)),
     **dict.fromkeys(("inet_service", "th dport"), Field(2, _big_endian)),
@@ -75,6 +88,8 @@ _FIELDS = {
     "ether_addr": Field(6, _hardware_address),
     "ifname": Field(16, _name),
     "nf_proto": Field(1, _family),
+    **dict.fromkeys(("classid", "meta priority"), Field(4, _priority)),
+    "verdict": Field(_LONGEST_VERDICT, _verdict),
 }
 """By type and by the expression that stands for it in `typeof`."""
 

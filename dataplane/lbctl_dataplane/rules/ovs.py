@@ -4,15 +4,15 @@ The README of this folder draws the tables and says why each is there.
 """
 
 import functools
-import hashlib
 import ipaddress
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from lbctl.model.virtual_service import Address
-from lbctl_dataplane.rules import constants
-from lbctl_dataplane.rules.frontend import Frontend, Member, Place
+from lbctl_dataplane.rules import constants, place_numbers
+from lbctl_dataplane.rules.frontend import Frontend, Member
 from lbctl_dataplane.rules.openflow import FlowKey, Tables
+from lbctl_dataplane.rules.place_numbers import Numbers
 
 _TRACK_ERRORS = {4: ("icmp", (3, 11, 12)), 6: ("icmp6", (1, 2, 3, 4))}
 """ICMP types that report on a connection; conntrack undoes the address change inside them."""
@@ -67,36 +67,9 @@ def missing_pods(frontend: Frontend, ground: Ground) -> tuple[Address, ...]:
     return tuple(member.address for member in frontend.members if member.address not in ground.pods)
 
 
-class Numbers:
-    """Group numbers of places: a hash of the place, the next free one on a collision.
-
-    A place keeps its number for as long as it is known. After a restart a colliding one may get
-    another number; flows and groups then change in one bundle, which no connection notices.
-    """
-
-    def __init__(self) -> None:
-        self._by_place: dict[Place, int] = {}
-        self._taken: set[int] = set()
-
-    def of(self, place: Place) -> int:
-        """Return the number of a place."""
-        known = self._by_place.get(place)
-        if known is not None:
-            return known
-        number = _digest(f"{place.vip}/{place.protocol}/{place.port}") % constants.GROUP_SPACE
-        while number in self._taken:
-            number = (number + 1) % constants.GROUP_SPACE
-        self._taken.add(number)
-        self._by_place[place] = constants.GROUP_PREFIX + number
-        return self._by_place[place]
-
-    def release(self, place: Place) -> None:
-        """Let others have the number of a place."""
-        self._taken.discard(self._by_place.pop(place) - constants.GROUP_PREFIX)
-
-
-def _digest(text: str) -> int:
-    return int.from_bytes(hashlib.blake2s(text.encode(), digest_size=8).digest(), "big")
+def group_numbers() -> Numbers:
+    """Return what gives places the numbers of their groups."""
+    return Numbers(constants.GROUP_PREFIX, constants.GROUP_SPACE)
 
 
 def frame(ground: Ground) -> Iterator[tuple[FlowKey, str]]:
@@ -207,7 +180,7 @@ def _weight(member: Member) -> str:
 def _numbered(members: Sequence[Member]) -> Iterator[tuple[int, Member]]:
     taken: set[int] = set()
     for member in members:
-        number = _digest(f"{member.address} {member.port}") & 0x7FFF_FFFF
+        number = place_numbers.digest(f"{member.address} {member.port}") & 0x7FFF_FFFF
         while number in taken:
             number += 1
         taken.add(number)

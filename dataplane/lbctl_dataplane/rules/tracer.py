@@ -98,9 +98,16 @@ def nobody(packet: Packet, services: Sequence[VirtualService]) -> Trace:
 
 
 def trace(
-    packet: Packet, claim: Claim, known: Knowledge, nodes: Mapping[str, ServingNode]
+    packet: Packet,
+    claim: Claim,
+    known: Knowledge,
+    nodes: Mapping[str, ServingNode],
+    policy: str = "",
 ) -> Trace:
-    """Return where a packet to the place of a claim can get."""
+    """Return where a packet to the place of a claim can get.
+
+    `policy` is the name of the L4Policy that counts for its Service, where it is known.
+    """
     failing = _failing(claim, nodes)
     working = replace(known, endpoints=without_failing(known.endpoints, failing))
     given = legs.shares(claim, working, nodes, frozenset())
@@ -114,6 +121,8 @@ def trace(
     able = frozenset(end.node for end in frontend.usable_at(claim, working.endpoints))
     detours = tuple(_detours(claim, known, nodes, frozenset(given), able))
     verdict, why = _ending(packet, claim, known, ways, admitted=admitted)
+    if verdict is Verdict.REFUSED and not claim.service.policy.enabled:
+        why = f"{f'L4Policy {policy}' if policy else 'its policy'} says enabled: false"
     return Trace(packet, verdict, why, claim.service, tuple(ways), detours)
 
 
@@ -126,7 +135,11 @@ def _ending(
     packet: Packet, claim: Claim, known: Knowledge, ways: Sequence[Way], *, admitted: bool
 ) -> tuple[Verdict, str]:
     if not frontend.usable_at(claim, known.endpoints):
-        return Verdict.REFUSED, "it has no usable endpoint"
+        version = packet.client.version
+        ready = [end for end in known.endpoints if end.ready and end.address.version == version]
+        kept_out = any(not frontend.weight(claim, end) for end in ready)
+        why = "its ready endpoints have weight 0" if kept_out else "it has no usable endpoint"
+        return Verdict.REFUSED, why
     if not ways:
         return Verdict.REFUSED, "no node that has members can take it yet"
     if not admitted:

@@ -5,20 +5,25 @@ import pytest
 import dataplane_builders as build
 import nft_kernel
 from lbctl.model.policy import Limits
-from lbctl_dataplane.rules import maglev, nft_rules
+from lbctl_dataplane.rules import constants, maglev, nft_rules
 from lbctl_dataplane.rules.frontend import Frontend
 from lbctl_dataplane.rules.nft_compiler import NftCompiler
 from lbctl_dataplane.rules.nft_elements import Element, Elements
 from lbctl_dataplane.rules.nft_table import TABLE
+from lbctl_dataplane.rules.place_numbers import Numbers
 
 ONE = "10.0.0.1"
 HERE = {build.ip(text) for text in (ONE, "10.0.0.2", "fd00::1", "fd00::2")}
 KEY = "198.18.0.1 . 6 . 80"
 
 
+def numbers() -> Numbers:
+    return Numbers(constants.PLACE_NUMBER, 1000)
+
+
 def elements(*addresses: str, vip: str = "198.18.0.1", **fields: object) -> Elements:
     wanted = build.frontend(build.place(vip), *addresses, **fields)
-    return nft_rules.elements(wanted, HERE)
+    return nft_rules.elements(wanted, HERE, numbers())
 
 
 def test_one_member_needs_no_table() -> None:
@@ -72,7 +77,9 @@ def test_affinity_is_an_element_as_well() -> None:
 def test_equal_members_share_their_table() -> None:
     first, second = (
         nft_rules.elements(
-            Frontend("default.kuard", build.place(port=port), build.members(ONE, "10.0.0.2")), HERE
+            Frontend("default.kuard", build.place(port=port), build.members(ONE, "10.0.0.2")),
+            HERE,
+            numbers(),
         )[Element("ends4", f"198.18.0.1 . 6 . {port}")]
         for port in (80, 81)
     )

@@ -81,6 +81,19 @@ def test_a_place_with_one_end() -> None:
     }
 
 
+def test_a_place_that_remembers_clients() -> None:
+    number = struct.pack("=I", 0xC800_0010)
+    at = packed("198.18.0.1") + TCP + PORT
+    assert taken("numbered4", element(at, number)) == {
+        Element("numbered4", "198.18.0.1 . 6 . 80"): ("c800:10",)
+    }
+    verdict = attribute(1, struct.pack("!i", -4)) + attribute(2, b"keep4x60\0")
+    member = number + packed("10.0.0.1") + PORT
+    assert taken("idle4", element(member, verdict)) == {
+        Element("idle4", "c800:10 . 10.0.0.1 . 80"): ("goto keep4x60",)
+    }
+
+
 def test_slots_of_a_place_in_any_order_and_those_that_lack() -> None:
     at = packed("2001:2::1") + TCP + PORT
     ends = [packed(f"fd00::{n}") + PORT for n in (1, 2)]

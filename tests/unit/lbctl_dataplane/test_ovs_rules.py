@@ -118,7 +118,7 @@ def test_a_bucket_keeps_its_number_while_others_come_and_go() -> None:
 
 def test_places_get_different_groups_in_our_range() -> None:
     places = [build.place(f"198.18.{n // 250}.{n % 250}") for n in range(3000)]
-    known = ovs.Numbers()
+    known = ovs.group_numbers()
     numbers = [known.of(place) for place in places]
     assert len(set(numbers)) == 3000
     assert all(number >> 24 == constants.GROUP_PREFIX >> 24 for number in numbers)

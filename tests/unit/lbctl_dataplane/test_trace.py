@@ -5,7 +5,13 @@ import dataclasses
 import pytest
 
 import dataplane_builders as build
-from lbctl.model.virtual_service import Phase, Policy, VirtualService
+import event_loops
+import policy_builders
+from fakes import api_server
+from lbctl.kube import resources
+from lbctl.kube.client import Client
+from lbctl.model.policy import MemberWeight
+from lbctl.model.virtual_service import Phase, Policy, ServiceRef, VirtualService
 from lbctl.translate.endpoints import Endpoint
 from lbctl.translate.failing import FailingMember
 from lbctl_dataplane import tracing
@@ -134,6 +140,34 @@ def test_without_a_way_the_router_refuses(
 ) -> None:
     found = walked(ends=ends, nodes=nodes)
     assert (found.verdict, found.why, found.ways) == (Verdict.REFUSED, why, ())
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [("web", "L4Policy web says enabled: false"), ("", "its policy says enabled: false")],
+)
+def test_traffic_that_is_switched_off_is_refused_by_the_policy(name: str, why: str) -> None:
+    claim = tracer.claim_at([build.service(policy=Policy(enabled=False))], PLACE)
+    assert claim is not None
+    found = tracer.trace(Packet(CLIENT, PLACE), claim, Knowledge(ENDS), NODES, name)
+    assert (found.verdict, found.why) == (Verdict.REFUSED, why)
+
+
+def test_members_of_weight_zero_refuse() -> None:
+    weights = tuple(MemberWeight(0, node=name) for name in NODES)
+    found = walked(Packet(CLIENT, PLACE), build.service(policy=Policy(weights=weights)))
+    assert (found.verdict, found.why) == (Verdict.REFUSED, "its ready endpoints have weight 0")
+
+
+@pytest.mark.parametrize(("service", "name"), [("kuard", "older"), ("other", "")])
+def test_the_policy_that_counts_is_found_in_the_namespace(service: str, name: str) -> None:
+    async def scene() -> str:
+        async with api_server.serving() as fake, Client(fake.cluster) as api:
+            for made in (policy_builders.policy("older"), policy_builders.policy("younger")):
+                await api.create(resources.L4_POLICIES, made, "default")
+            return await tracing.policy_of(api, ServiceRef("default", service, "uid"))
+
+    assert event_loops.run(scene()) == name
 
 
 def test_terminating_members_serve_where_no_other_does() -> None:
