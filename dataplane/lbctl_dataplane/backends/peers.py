@@ -168,7 +168,8 @@ class PeerForwarder:
             return known
         found = self._service = await _look(self._interface)
         if known is not None and known.index != found.index:
-            self._table.distrust()  # it was made anew: a hook may have gone with the one before
+            # It was made anew: with the one before a kernel may have dropped the hook.
+            self._table.distrust()
         if self._vxlan is not None:
             self._vxlan.distrust()
         return found
@@ -181,7 +182,10 @@ class PeerForwarder:
         if self._vxlan is None:
             return 0
         wanted = tunnel.device(peering.tunnel_mac(self._node), legs[0], mtu)
+        before = self._vxlan.index
         changed = await self._vxlan.make_it_so(wanted, tunnel.entries(far))
+        if before not in (0, self._vxlan.index):
+            self._table.distrust()
         self._filtered = vxlan.strictly_filtered()
         return changed
 
