@@ -9,7 +9,7 @@ import pytest
 
 import dataplane_builders as build
 from dataplane_bed import network_of
-from lbctl_dataplane.backends.peers import PeerForwarder, PeersOff
+from lbctl_dataplane.backends.peers import Forwarded, PeerForwarder, PeersOff
 from lbctl_dataplane.decisions import View
 from peers_bed import CLIENT, V4, V6, Agents, PeersBed, Pod, service
 from spaces import sh
@@ -279,9 +279,14 @@ def test_what_is_switched_off_leaves_nothing(apart: PeersBed) -> None:
 def test_a_node_that_cannot_pass_on_says_why_and_serves_on(apart: PeersBed) -> None:
     legs = tuple(build.ip(apart.leg(1, version)) for version in (4, 6))
     peers = PeerForwarder("node-1", "eth9", lambda: legs, everywhere=False)
+
+    async def twice() -> tuple[Forwarded, Forwarded]:
+        return await peers.program(EMPTY), await peers.program(EMPTY)
+
     with network_of(apart.node(1)):
-        done = asyncio.run(peers.program(EMPTY))
+        done, again = asyncio.run(twice())
     assert "eth9" in done.complaint
+    assert again is done
 
 
 def transfer(connection: socket.socket, size: int) -> None:

@@ -1,5 +1,6 @@
 """Forwarding to peers: what this node has no member for goes on, unmodified, to one that has."""
 
+import asyncio
 import ipaddress
 import json
 from collections.abc import Callable, Mapping
@@ -20,6 +21,9 @@ from lbctl_dataplane.rules.legs import ServingNode
 from lbctl_dataplane.rules.nft_elements import KeptTable
 from lbctl_dataplane.rules.peering import Ground, Peering
 from lbctl_dataplane.working import Working
+
+RETRY_S = 4.5
+"""Time between two tries: less than from one pass to the next where nothing happens."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +113,7 @@ class PeerForwarder:
         self._service: _Service | None = None
         self._vxlan: vxlan.Vxlan | None = None
         self._filtered = False
+        self._again_at, self._failed = 0.0, Forwarded()
         self._begin()
 
     def _begin(self) -> None:
@@ -138,13 +143,21 @@ class PeerForwarder:
         self._store.subscribe(on_change)
 
     async def program(self, view: View) -> Forwarded:
-        """Forward what peers have members for; see `Peers.program`."""
+        """Forward what peers have members for; see `Peers.program`.
+
+        What failed is tried again after a while: a kernel may lack what it takes for ever.
+        """
+        clock = asyncio.get_running_loop().time
+        if clock() < self._again_at:
+            return self._failed
         try:
             changed = await self._program(view)
         except errors.LbctlError as error:
             self._service = None
             self._table.distrust()
-            return Forwarded(complaint=f"nothing new is forwarded to peers: {error}")
+            self._again_at = clock() + RETRY_S
+            self._failed = Forwarded(complaint=f"nothing new is forwarded to peers: {error}")
+            return self._failed
         return Forwarded(changed, self._complaint())
 
     async def _program(self, view: View) -> int:
