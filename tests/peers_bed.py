@@ -6,6 +6,7 @@ import json
 import socket
 import subprocess
 from collections.abc import Mapping
+from typing import Any
 
 import dataplane_bed
 import dataplane_builders as build
@@ -168,17 +169,15 @@ class PeersBed:
             sh("ip", "route", "add", f"{own}/{bits}", "dev", pod.name, inside=node)
         self._servers.append(dataplane_bed.pod_server(space, pod.name, TARGET))
 
-    def serving_nodes(self, decisions: int = 1) -> list[dict[str, object]]:
+    def serving_nodes(self) -> list[dict[str, Any]]:
         """Return what the nodes say about themselves."""
-        return [
-            build.serving_node(
-                f"node-{number}",
-                [(self.leg(number, version), self._mac(number)) for version in (4, 6)],
-                decisions=decisions,
-                slices=decisions,
-            )
-            for number in self.numbers
-        ]
+        return list(map(self._serving_node, self.numbers))
+
+    def _serving_node(self, number: int) -> dict[str, Any]:
+        legs = [(self.leg(number, version), self._mac(number)) for version in (4, 6)]
+        said = build.serving_node(f"node-{number}", legs, decisions=1, slices=1)
+        said["spec"]["backend"] = "nft"
+        return said
 
     def _mac(self, number: int) -> str:
         shown = sh("ip", "-j", "link", "show", "dev", "svc0", inside=self.node(number))

@@ -13,7 +13,7 @@ from lbctl.kube.store import Change, Store
 from lbctl.model import errors
 from lbctl.model.virtual_service import Address
 from lbctl_dataplane import serving_nodes
-from lbctl_dataplane.backends import commands, vxlan
+from lbctl_dataplane.backends import choice, commands, vxlan
 from lbctl_dataplane.backends.kernel_table import KernelTable
 from lbctl_dataplane.decisions import View
 from lbctl_dataplane.rules import constants, peer_table, peering, tunnel
@@ -162,7 +162,8 @@ class PeerForwarder:
 
     async def _program(self, view: View) -> int:
         if self._nodes is None:
-            self._nodes = serving_nodes.parse_nodes(self._store)
+            able = (obj for obj in self._store if obj["spec"].get("backend") == choice.NFT)
+            self._nodes = serving_nodes.parse_nodes(able)
         nodes = self._nodes
         service, legs = await self._look(), self._legs()
         underlay = legs[0].version if legs else 0
