@@ -136,7 +136,7 @@ def _peers(node: str, backend: str, asked: AgentSettings, own: OwnLegs) -> Peers
     if asked.peers == "off":
         return peers.PeersOff()
     everywhere = asked.peers == "on"
-    return peers.PeerForwarder(node, asked.service_interface, own.now, everywhere=everywhere)
+    return peers.PeerForwarder(node, asked.service_interface, own, everywhere=everywhere)
 
 
 def _ipvs(service_interface: str, own: OwnLegs) -> NodeBackend:

@@ -52,6 +52,18 @@ class Peers(Protocol):
         ...
 
 
+class Way(Protocol):
+    """Where a node stands in the fabric: see `lbctl_dataplane.own_legs.OwnLegs`."""
+
+    def now(self) -> tuple[Address, ...]:
+        """Return the legs in force. Raises Unavailable before anything is known of them."""
+        ...
+
+    def gateways(self) -> tuple[Address, ...]:
+        """Return the gateways of those that name one."""
+        ...
+
+
 class NoPeers:
     """For backends that can't forward."""
 
@@ -100,13 +112,13 @@ class PeerForwarder:
         self,
         node: str,
         service_interface: str,
-        legs: Callable[[], tuple[Address, ...]],
+        way: Way,
         *,
         everywhere: bool,
     ) -> None:
         """Forward everywhere by weight, or only what this node has no members of."""
         self._node, self._interface = node, service_interface
-        self._legs, self._everywhere = legs, everywhere
+        self._way, self._everywhere = way, everywhere
         self._store = Store(transform=serving_nodes.trim)
         self._nodes: dict[str, ServingNode] | None = None
         self._working = Working()
@@ -165,7 +177,7 @@ class PeerForwarder:
             able = (obj for obj in self._store if obj["spec"].get("backend") == choice.NFT)
             self._nodes = serving_nodes.parse_nodes(able)
         nodes = self._nodes
-        service, legs = await self._look(), self._legs()
+        service, legs = await self._look(), self._way.now()
         underlay = legs[0].version if legs else 0
         ground = Ground(self._node, service.networks, underlay, service.index)
         changed = await self._dig(peering.far(nodes, ground), legs, service.mtu)
@@ -191,13 +203,13 @@ class PeerForwarder:
     async def _dig(self, far: tuple[peering.Far, ...], legs: tuple[Address, ...], mtu: int) -> int:
         """Have a tunnel to peers on other links; once there is one it stays."""
         if self._vxlan is None and far:
-            self._vxlan = vxlan.Vxlan()
+            self._vxlan = vxlan.Vxlan(self._interface)
             self._begin()
         if self._vxlan is None:
             return 0
         wanted = tunnel.device(peering.tunnel_mac(self._node), legs[0], mtu)
         before = self._vxlan.index
-        changed = await self._vxlan.make_it_so(wanted, tunnel.entries(far))
+        changed = await self._vxlan.make_it_so(wanted, tunnel.entries(far, self._way.gateways()))
         if before not in (0, self._vxlan.index):
             self._table.distrust()
         self._filtered = vxlan.strictly_filtered()
@@ -224,10 +236,11 @@ async def _look(interface: str) -> _Service:
 
 
 async def remove() -> None:
-    """Take away the tables and the tunnel, whoever made them. Raises Unavailable."""
+    """Take away tables, routes and tunnel, whichever agent made them. Raises Unavailable."""
     names = (peer_table.NAME, peer_table.ANSWERS_NAME)
     # Adding first makes the deletion work whether or not there is a table.
     lines = (f"{verb} table {name}\n" for name in names for verb in ("add", "delete"))
     await commands.run("nft", "-f", "-", stdin="".join(lines))
+    await vxlan.forget_routes()
     if (await vxlan.look()).there:
         await commands.run("ip", "link", "del", constants.TUNNEL_DEVICE)
