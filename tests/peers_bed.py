@@ -6,13 +6,14 @@ import json
 import socket
 import subprocess
 from collections.abc import Mapping
+from typing import Any
 
 import dataplane_bed
 import dataplane_builders as build
 import spaces
 from dataplane_bed import network_of
 from lbctl.kube import resources
-from lbctl.model.virtual_service import Listener, VirtualService
+from lbctl.model.virtual_service import Address, Listener, VirtualService
 from lbctl.translate.endpoints import Endpoint
 from lbctl_dataplane.backends.nft import NftBackend
 from lbctl_dataplane.backends.peers import PeerForwarder
@@ -74,6 +75,20 @@ def service(**policy: object) -> VirtualService:
     return build.service(listeners=LISTENERS, policy=Policy(**policy))  # type: ignore[arg-type]
 
 
+@dataclasses.dataclass(frozen=True)
+class Way:
+    """A node's legs, each with a gateway."""
+
+    legs: tuple[Address, ...]
+    named: tuple[Address, ...]
+
+    def now(self) -> tuple[Address, ...]:
+        return self.legs
+
+    def gateways(self) -> tuple[Address, ...]:
+        return self.named
+
+
 class PeersBed:
     """A client, a router, nodes on one link or on a link each, pods behind them."""
 
@@ -94,6 +109,14 @@ class PeersBed:
     def leg(self, number: int, version: int) -> str:
         link = 0 if self._one_link else number
         return f"172.31.{240 + link}.{10 + number}" if version == 4 else f"fd00:1b:{link}::{number}"
+
+    def way(self, number: int) -> "Way":
+        """Return where a node stands."""
+        legs, gateways = (
+            tuple(build.ip(address(number, version)) for version in (4, 6))
+            for address in (self.leg, self._gateway)
+        )
+        return Way(legs, gateways)
 
     def _gateway(self, number: int, version: int) -> str:
         link = 0 if self._one_link else number
@@ -168,17 +191,15 @@ class PeersBed:
             sh("ip", "route", "add", f"{own}/{bits}", "dev", pod.name, inside=node)
         self._servers.append(dataplane_bed.pod_server(space, pod.name, TARGET))
 
-    def serving_nodes(self, decisions: int = 1) -> list[dict[str, object]]:
+    def serving_nodes(self) -> list[dict[str, Any]]:
         """Return what the nodes say about themselves."""
-        return [
-            build.serving_node(
-                f"node-{number}",
-                [(self.leg(number, version), self._mac(number)) for version in (4, 6)],
-                decisions=decisions,
-                slices=decisions,
-            )
-            for number in self.numbers
-        ]
+        return list(map(self._serving_node, self.numbers))
+
+    def _serving_node(self, number: int) -> dict[str, Any]:
+        legs = [(self.leg(number, version), self._mac(number)) for version in (4, 6)]
+        said = build.serving_node(f"node-{number}", legs, decisions=1, slices=1)
+        said["spec"]["backend"] = "nft"
+        return said
 
     def _mac(self, number: int) -> str:
         shown = sh("ip", "-j", "link", "show", "dev", "svc0", inside=self.node(number))
@@ -222,9 +243,9 @@ class Agents:
 
     def _role(self, number: int) -> NodeRole:
         name = f"node-{number}"
-        legs = tuple(build.ip(self._bed.leg(number, version)) for version in (4, 6))
-        peers = PeerForwarder(name, "svc0", lambda: legs, everywhere=self._everywhere)
-        backend = NftBackend("svc0", lambda: legs, lambda: ())
+        way = self._bed.way(number)
+        peers = PeerForwarder(name, "svc0", way, everywhere=self._everywhere)
+        backend = NftBackend("svc0", way.now, lambda: ())
         return NodeRole(name, backend, build.CHOSEN, Beside(peers=peers))
 
     def restart(self) -> None:

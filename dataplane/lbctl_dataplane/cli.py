@@ -139,7 +139,7 @@ def _peers(node: str, backend: str, asked: AgentSettings, own: OwnLegs, others: 
         return peers.PeersOff()
     everywhere = asked.peers == "on"
     return peers.PeerForwarder(
-        node, asked.service_interface, own.now, everywhere=everywhere, others=others
+        node, asked.service_interface, own, everywhere=everywhere, others=others
     )
 
 

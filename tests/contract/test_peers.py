@@ -7,9 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
-import dataplane_builders as build
 from dataplane_bed import network_of
-from lbctl_dataplane.backends.peers import PeerForwarder, PeersOff
+from lbctl_dataplane.backends.peers import Forwarded, PeerForwarder, PeersOff
 from lbctl_dataplane.decisions import View
 from peers_bed import CLIENT, V4, V6, Agents, PeersBed, Pod, service
 from spaces import sh
@@ -238,6 +237,21 @@ def test_what_came_by_the_tunnel_goes_no_further(apart: PeersBed) -> None:
         assert (apart.counted(1), apart.counted(2)) == (1, 0)
 
 
+def test_the_tunnel_goes_by_the_gateways_of_legs(apart: PeersBed) -> None:
+    networks = {1: "172.31.242.0/24", 2: "172.31.241.0/24"}
+    for number, other in networks.items():
+        sh("ip", "route", "add", "unreachable", other, inside=apart.node(number))
+    try:
+        with agents(apart) as nodes:
+            nodes.program(service(), Pod(6, 2))
+            apart.spread_over(1)
+            with apart.connect(V4) as connection:
+                assert greeting(connection)[0] == "pod6"
+    finally:
+        for number, other in networks.items():
+            sh("ip", "route", "delete", "unreachable", other, inside=apart.node(number))
+
+
 DAMAGE = {
     "the table gone": "nft delete table netdev lbctl-peers",
     "a chain flushed": "nft flush chain netdev lbctl-peers vip4",
@@ -274,14 +288,19 @@ def test_what_is_switched_off_leaves_nothing(apart: PeersBed) -> None:
         assert done.complaint == ""
         assert "lbctl-peers" not in sh("nft", "list", "tables", inside=node)
         assert "lbctl-vx" not in sh("ip", "link", "show", inside=node)
+        assert sh("ip", "route", "show", "proto", "28", inside=node) == ""
 
 
 def test_a_node_that_cannot_pass_on_says_why_and_serves_on(apart: PeersBed) -> None:
-    legs = tuple(build.ip(apart.leg(1, version)) for version in (4, 6))
-    peers = PeerForwarder("node-1", "eth9", lambda: legs, everywhere=False)
+    peers = PeerForwarder("node-1", "eth9", apart.way(1), everywhere=False)
+
+    async def twice() -> tuple[Forwarded, Forwarded]:
+        return await peers.program(EMPTY), await peers.program(EMPTY)
+
     with network_of(apart.node(1)):
-        done = asyncio.run(peers.program(EMPTY))
+        done, again = asyncio.run(twice())
     assert "eth9" in done.complaint
+    assert again is done
 
 
 def transfer(connection: socket.socket, size: int) -> None:

@@ -1,5 +1,6 @@
 """Forwarding to peers: what this node has no member for goes on, unmodified, to one that has."""
 
+import asyncio
 import ipaddress
 import json
 from collections.abc import Callable, Mapping
@@ -12,7 +13,7 @@ from lbctl.kube.store import Change, Store
 from lbctl.model import errors
 from lbctl.model.virtual_service import Address
 from lbctl_dataplane import serving_nodes
-from lbctl_dataplane.backends import commands, vxlan
+from lbctl_dataplane.backends import choice, commands, vxlan
 from lbctl_dataplane.backends.generation import Others
 from lbctl_dataplane.backends.kernel_table import KernelTable
 from lbctl_dataplane.decisions import View
@@ -21,6 +22,9 @@ from lbctl_dataplane.rules.legs import ServingNode
 from lbctl_dataplane.rules.nft_elements import KeptTable
 from lbctl_dataplane.rules.peering import Ground, Peering
 from lbctl_dataplane.working import Working
+
+RETRY_S = 4.5
+"""Time between two tries: less than from one pass to the next where nothing happens."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +50,18 @@ class Peers(Protocol):
 
     async def program(self, view: View) -> Forwarded:
         """Make it so; idempotent. What fails is a complaint: members here are served anyhow."""
+        ...
+
+
+class Way(Protocol):
+    """Where a node stands in the fabric: see `lbctl_dataplane.own_legs.OwnLegs`."""
+
+    def now(self) -> tuple[Address, ...]:
+        """Return the legs in force. Raises Unavailable before anything is known of them."""
+        ...
+
+    def gateways(self) -> tuple[Address, ...]:
+        """Return the gateways of those that name one."""
         ...
 
 
@@ -97,7 +113,7 @@ class PeerForwarder:
         self,
         node: str,
         service_interface: str,
-        legs: Callable[[], tuple[Address, ...]],
+        way: Way,
         *,
         everywhere: bool,
         others: Others | None = None,
@@ -105,13 +121,14 @@ class PeerForwarder:
         """Forward everywhere by weight, or only what this node has no members of."""
         self._others = others
         self._node, self._interface = node, service_interface
-        self._legs, self._everywhere = legs, everywhere
+        self._way, self._everywhere = way, everywhere
         self._store = Store(transform=serving_nodes.trim)
         self._nodes: dict[str, ServingNode] | None = None
         self._working = Working()
         self._service: _Service | None = None
         self._vxlan: vxlan.Vxlan | None = None
         self._filtered = False
+        self._again_at, self._failed = 0.0, Forwarded()
         self._begin()
 
     def _begin(self) -> None:
@@ -141,20 +158,29 @@ class PeerForwarder:
         self._store.subscribe(on_change)
 
     async def program(self, view: View) -> Forwarded:
-        """Forward what peers have members for; see `Peers.program`."""
+        """Forward what peers have members for; see `Peers.program`.
+
+        What failed is tried again after a while: a kernel may lack what it takes for ever.
+        """
+        clock = asyncio.get_running_loop().time
+        if clock() < self._again_at:
+            return self._failed
         try:
             changed = await self._program(view)
         except errors.LbctlError as error:
             self._service = None
             self._table.distrust()
-            return Forwarded(complaint=f"nothing new is forwarded to peers: {error}")
+            self._again_at = clock() + RETRY_S
+            self._failed = Forwarded(complaint=f"nothing new is forwarded to peers: {error}")
+            return self._failed
         return Forwarded(changed, self._complaint())
 
     async def _program(self, view: View) -> int:
         if self._nodes is None:
-            self._nodes = serving_nodes.parse_nodes(self._store)
+            able = (obj for obj in self._store if obj["spec"].get("backend") == choice.NFT)
+            self._nodes = serving_nodes.parse_nodes(able)
         nodes = self._nodes
-        service, legs = await self._look(), self._legs()
+        service, legs = await self._look(), self._way.now()
         underlay = legs[0].version if legs else 0
         ground = Ground(self._node, service.networks, underlay, service.index)
         changed = await self._dig(peering.far(nodes, ground), legs, service.mtu)
@@ -171,7 +197,8 @@ class PeerForwarder:
             return known
         found = self._service = await _look(self._interface)
         if known is not None and known.index != found.index:
-            self._table.distrust()  # it was made anew: a hook may have gone with the one before
+            # It was made anew: with the one before a kernel may have dropped the hook.
+            self._table.distrust()
         if self._vxlan is not None:
             self._vxlan.distrust()
         return found
@@ -179,12 +206,15 @@ class PeerForwarder:
     async def _dig(self, far: tuple[peering.Far, ...], legs: tuple[Address, ...], mtu: int) -> int:
         """Have a tunnel to peers on other links; once there is one it stays."""
         if self._vxlan is None and far:
-            self._vxlan = vxlan.Vxlan(self._others)
+            self._vxlan = vxlan.Vxlan(self._interface, self._others)
             self._begin()
         if self._vxlan is None:
             return 0
         wanted = tunnel.device(peering.tunnel_mac(self._node), legs[0], mtu)
-        changed = await self._vxlan.make_it_so(wanted, tunnel.entries(far))
+        before = self._vxlan.index
+        changed = await self._vxlan.make_it_so(wanted, tunnel.entries(far, self._way.gateways()))
+        if before not in (0, self._vxlan.index):
+            self._table.distrust()
         self._filtered = vxlan.strictly_filtered()
         return changed
 
@@ -209,10 +239,11 @@ async def _look(interface: str) -> _Service:
 
 
 async def remove() -> None:
-    """Take away the tables and the tunnel, whoever made them. Raises Unavailable."""
+    """Take away tables, routes and tunnel, whichever agent made them. Raises Unavailable."""
     names = (peer_table.NAME, peer_table.ANSWERS_NAME)
     # Adding first makes the deletion work whether or not there is a table.
     lines = (f"{verb} table {name}\n" for name in names for verb in ("add", "delete"))
     await commands.run("nft", "-f", "-", stdin="".join(lines))
+    await vxlan.forget_routes()
     if (await vxlan.look()).there:
         await commands.run("ip", "link", "del", constants.TUNNEL_DEVICE)

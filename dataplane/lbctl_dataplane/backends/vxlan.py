@@ -18,7 +18,8 @@ _NAME = constants.TUNNEL_DEVICE
 class Vxlan:
     """Owns the device `lbctl-vx`, and the table that keeps answers fit for it."""
 
-    def __init__(self, others: Others | None) -> None:
+    def __init__(self, service_interface: str, others: Others | None) -> None:
+        self._interface = service_interface
         self._others = others
         self.index = 0
         """Number of the device, once it is made."""
@@ -44,10 +45,10 @@ class Vxlan:
         lines = tunnel.render(wanted, found)
         await _batch("ip", lines)
         self.index = (await look() if lines else found).index
-        neighbours, forwarding = tunnel.commands(entries, await _entries())
-        await _batch("bridge", forwarding)
-        await _batch("ip", neighbours)
-        return sum(text.count("\n") for text in (lines, neighbours, forwarding))
+        texts = tunnel.commands(entries, await _entries(), self._interface)
+        await _batch("ip", texts["route"] + texts["neigh"])
+        await _batch("bridge", texts["fdb"])
+        return sum(text.count("\n") for text in (lines, *texts.values()))
 
 
 def strictly_filtered() -> bool:
@@ -71,12 +72,20 @@ async def look() -> tunnel.Found:
     return tunnel.parse(await commands.run("ip", "-d", "-j", "link", "show", "type", "vxlan"))
 
 
+async def forget_routes() -> None:
+    """Take away the ways to peers' legs, with or without a device."""
+    for version in (4, 6):
+        of_ours = ("proto", str(constants.TUNNEL_ROUTE_PROTOCOL))
+        await commands.run("ip", f"-{version}", "route", "flush", *of_ours)
+
+
 async def _entries() -> Entries:
-    four, six, forwarding = await asyncio.gather(
-        *(commands.run("ip", f"-{v}", "-j", "neigh", "show", "dev", _NAME) for v in (4, 6)),
+    forwarding, *rest = await asyncio.gather(
         commands.run("bridge", "-j", "fdb", "show", "dev", _NAME),
+        *(commands.run("ip", f"-{v}", "-j", "neigh", "show", "dev", _NAME) for v in (4, 6)),
+        *(commands.run("ip", f"-{v}", "-j", *tunnel.ROUTES) for v in (4, 6)),
     )
-    return tunnel.parse_entries((four, six), forwarding)
+    return tunnel.parse_entries(rest[:2], forwarding, rest[2:])
 
 
 async def _batch(command: str, lines: str) -> None:

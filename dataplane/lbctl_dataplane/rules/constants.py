@@ -87,5 +87,7 @@ TUNNEL_ID = 0x1BC7
 TUNNEL_PORT = 7111
 """UDP; not that of Calico and Antrea (4789) or Flannel and Cilium (8472): devices that share a port
 must agree about more than it."""
+TUNNEL_ROUTE_PROTOCOL = 28
+"""Protocol number of our routes to peers' legs: another one than routers have, who own 27."""
 ANSWERS_HOOK = 150
 """After every source NAT (100), where answers come from VIPs again."""

@@ -29,7 +29,11 @@ class Device:
 
 
 Entries = Mapping[tuple[str, str], str]
-"""("neigh", ADDRESS) → MAC address, ("fdb", MAC address) → ADDRESS of the leg that carries it."""
+"""("neigh", ADDRESS) → MAC address, ("fdb", MAC address) → ADDRESS of the leg that carries it,
+("route", ADDRESS of such a leg) → gateway."""
+_PROTOCOL = constants.TUNNEL_ROUTE_PROTOCOL
+ROUTES = ("route", "show", "proto", str(_PROTOCOL))
+"""What `ip` is asked for; see `parse_entries`."""
 
 
 def device(mac: str, local: Address, link_mtu: int) -> Device:
@@ -84,17 +88,20 @@ def _device(entry: Mapping[str, Any]) -> Device | None:
     return Device(entry.get("address", ""), ipaddress.ip_address(local), entry["mtu"])
 
 
-def entries(peers: Iterable[Far]) -> Entries:
-    """Return what the device needs to know to send to these."""
+def entries(peers: Iterable[Far], gateways: Iterable[Address] = ()) -> Entries:
+    """Return what it takes to send to these; by the gateways of our legs, where they have some."""
     found: dict[tuple[str, str], str] = {}
+    by_version = {gateway.version: str(gateway) for gateway in gateways}
     for peer in peers:
         found["fdb", peer.mac] = str(peer.underlay)
+        if peer.underlay.version in by_version:
+            found["route", str(peer.underlay)] = by_version[peer.underlay.version]
         found.update({("neigh", str(leg)): peer.mac for leg in peer.legs})
     return found
 
 
-def parse_entries(neighbours: Iterable[str], forwarding: str) -> Entries:
-    """Return what it knows, from the JSON of `ip neigh show` (each version) and `bridge fdb`."""
+def parse_entries(neighbours: Iterable[str], forwarding: str, routes: Iterable[str]) -> Entries:
+    """Return what there is, from the JSON of `ip` (each version) and of `bridge fdb show`."""
     found: dict[tuple[str, str], str] = {}
     for listing in neighbours:
         for entry in _objects(listing):
@@ -103,23 +110,32 @@ def parse_entries(neighbours: Iterable[str], forwarding: str) -> Entries:
     for entry in _objects(forwarding):
         if entry.get("dst"):
             found["fdb", entry["mac"]] = str(ipaddress.ip_address(entry["dst"]))
+    for listing in routes:
+        for entry in _objects(listing):
+            found["route", entry["dst"]] = entry.get("gateway", "")
     return found
 
 
-def commands(wanted: Entries, found: Entries) -> tuple[str, str]:
-    """Return the lines for `ip -batch` and `bridge -batch` that turn the one into the other."""
-    device = f"dev {constants.TUNNEL_DEVICE}"
-    lines: dict[str, list[str]] = {"neigh": [], "fdb": []}
+def commands(wanted: Entries, found: Entries, interface: str) -> dict[str, str]:
+    """Return the lines that turn the one into the other.
+
+    By kind: `neigh` and `route` for `ip -batch`, `fdb` for `bridge -batch`.
+    """
+    lines: dict[str, list[str]] = {"route": [], "neigh": [], "fdb": []}
     for kind, key in sorted(found.keys() - wanted.keys()):
-        gone = f"{key} {device}" if kind == "neigh" else f"{key} {device} dst {found[kind, key]}"
-        lines[kind].append(f"{kind} del {gone}\n")
+        lines[kind].append(f"{kind} del {_entry(kind, key, found[kind, key], interface)}\n")
     for kind, key in sorted(wanted):
         value = wanted[kind, key]
-        if found.get((kind, key)) == value:
-            continue
-        how = f"lladdr {value} nud permanent" if kind == "neigh" else f"dst {value}"
-        lines[kind].append(f"{kind} replace {key} {device} {how}\n")
-    return "".join(lines["neigh"]), "".join(lines["fdb"])
+        if found.get((kind, key)) != value:
+            lines[kind].append(f"{kind} replace {_entry(kind, key, value, interface)}\n")
+    return {kind: "".join(found) for kind, found in lines.items()}
+
+
+def _entry(kind: str, key: str, value: str, interface: str) -> str:
+    if kind == "route":
+        return f"{key} via {value} dev {interface} proto {_PROTOCOL} onlink"
+    device = f"{key} dev {constants.TUNNEL_DEVICE}"
+    return f"{device} dst {value}" if kind == "fdb" else f"{device} lladdr {value} nud permanent"
 
 
 def _objects(listing: str) -> list[dict[str, Any]]:

@@ -45,23 +45,32 @@ def test_without_a_device_one_is_made() -> None:
 
 def test_a_peer_is_an_entry_for_its_mac_address_and_one_for_each_leg() -> None:
     assert tunnel.entries([PEER]) == KNOWN
-    assert tunnel.commands(KNOWN, {}) == (
-        "neigh replace 172.31.242.12 dev lbctl-vx lladdr 02:aa:bb:cc:dd:01 nud permanent\n",
-        "fdb replace 02:aa:bb:cc:dd:01 dev lbctl-vx dst 172.31.242.12\n",
+    assert tunnel.commands(KNOWN, {}, "svc0") == {
+        "route": "",
+        "neigh": f"neigh replace 172.31.242.12 dev lbctl-vx lladdr {PEER.mac} nud permanent\n",
+        "fdb": "fdb replace 02:aa:bb:cc:dd:01 dev lbctl-vx dst 172.31.242.12\n",
+    }
+
+
+def test_where_a_leg_names_a_gateway_the_tunnel_goes_by_it() -> None:
+    wanted = tunnel.entries([PEER], [build.ip("172.31.241.1"), build.ip("fd00::1")])
+    assert tunnel.commands(wanted, KNOWN, "svc0")["route"] == (
+        "route replace 172.31.242.12 via 172.31.241.1 dev svc0 proto 28 onlink\n"
     )
+    found = tunnel.parse_entries((), "", ['[{"dst": "172.31.242.12", "gateway": "172.31.241.1"}]'])
+    assert {**KNOWN, **found} == wanted
 
 
 def test_entries_are_read_back_and_those_of_nobody_go() -> None:
     neighbours = """[{"dst": "172.31.242.12", "lladdr": "02:aa:bb:cc:dd:01",
     "state": ["PERMANENT"]}, {"dst": "172.31.242.13", "state": ["FAILED"]}]"""
     forwarding = """[{"mac": "02:aa:bb:cc:dd:01", "dst": "172.31.242.12", "state": "permanent"}]"""
-    found = tunnel.parse_entries([neighbours, "[]"], forwarding)
+    found = tunnel.parse_entries([neighbours, "[]"], forwarding, ())
     assert found == KNOWN
-    assert tunnel.commands(KNOWN, found) == ("", "")
-    assert tunnel.commands({}, found) == (
-        "neigh del 172.31.242.12 dev lbctl-vx\n",
-        "fdb del 02:aa:bb:cc:dd:01 dev lbctl-vx dst 172.31.242.12\n",
-    )
+    assert set(tunnel.commands(KNOWN, found, "svc0").values()) == {""}
+    gone = tunnel.commands({}, found, "svc0")
+    assert gone["neigh"].startswith("neigh del 172.31.242.12 dev lbctl-vx ")
+    assert gone["fdb"] == "fdb del 02:aa:bb:cc:dd:01 dev lbctl-vx dst 172.31.242.12\n"
 
 
 def test_every_node_has_a_mac_address_of_its_own_that_nobody_sells() -> None:

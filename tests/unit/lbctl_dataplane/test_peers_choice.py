@@ -1,0 +1,79 @@
+"""When a node forwards to its peers at all, and what wakes it."""
+
+import asyncio
+
+import pytest
+
+import dataplane_builders as build
+from lbctl.kube import resources
+from lbctl.settings import Settings
+from lbctl.settings_agent import AgentSettings
+from lbctl_dataplane import cli
+from lbctl_dataplane.backends.peers import NoPeers, PeerForwarder, Peers, PeersOff
+from lbctl_dataplane.decisions import View
+from lbctl_dataplane.own_legs import OwnLegs
+
+EMPTY = View((), {}, {}, 1, 1, concerned=True)
+LEGS = {1: [("172.31.240.11", "02:00:00:00:00:01")], 2: [("172.31.240.12", "02:00:00:00:00:02")]}
+
+
+def chosen(backend: str, setting: str) -> Peers:
+    asked = AgentSettings.model_validate({"peers": setting})
+    return cli._peers("node-1", backend, asked, OwnLegs("node-1", Settings()))
+
+
+@pytest.mark.parametrize(
+    ("backend", "setting", "kind"),
+    [
+        ("nft", "auto", PeerForwarder),
+        ("nft", "on", PeerForwarder),
+        ("nft", "off", PeersOff),
+        ("ovs", "auto", NoPeers),
+        ("ipvs", "off", NoPeers),
+        ("announce-only", "on", NoPeers),
+    ],
+)
+def test_nodes_with_nftables_forward_unless_told_not_to(
+    backend: str, setting: str, kind: type[object]
+) -> None:
+    assert type(chosen(backend, setting)) is kind
+
+
+def test_a_backend_that_cannot_complains_only_when_asked_to() -> None:
+    assert asyncio.run(chosen("ovs", "auto").program(EMPTY)).complaint == ""
+    assert asyncio.run(chosen("ovs", "on").program(EMPTY)).complaint == (
+        "backend ovs can't forward to peers: set agent.peers to auto"
+    )
+
+
+def test_who_does_not_forward_watches_no_peers() -> None:
+    assert chosen("nft", "off").stores == chosen("ovs", "auto").stores == {}
+    assert chosen("nft", "auto").stores.keys() == {resources.SERVING_NODES}
+
+
+def test_an_acknowledgement_that_nobody_waits_for_wakes_nobody() -> None:
+    woken: list[None] = []
+    peers = chosen("nft", "auto")
+    (store,) = peers.stores.values()
+    peers.follow(lambda: woken.append(None))
+    store.replace([build.serving_node("node-2", LEGS[2], decisions=5)], 1)
+    assert len(woken) == 1
+    later = build.serving_node("node-2", LEGS[2], decisions=6)
+    later["metadata"]["resourceVersion"] = "2"
+    store.replace([later], 2)
+    assert len(woken) == 1
+    moved = build.serving_node("node-2", LEGS[1], decisions=6)
+    moved["metadata"]["resourceVersion"] = "3"
+    store.replace([moved], 3)
+    assert len(woken) == 2
+
+
+def test_routers_are_no_peers() -> None:
+    woken: list[None] = []
+    peers = chosen("nft", "auto")
+    (store,) = peers.stores.values()
+    peers.follow(lambda: woken.append(None))
+    router = build.serving_node("router", LEGS[2])
+    router["spec"]["role"] = "router"
+    store.replace([router], 1)
+    assert woken == []
