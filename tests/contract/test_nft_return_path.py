@@ -110,14 +110,19 @@ def test_a_family_without_a_gateway_keeps_the_nodes_routes(world: NftWorld) -> N
 
 @both
 @pytest.mark.parametrize("kind", [socket.SOCK_STREAM, socket.SOCK_DGRAM], ids=["TCP", "UDP"])
-def test_refusals_go_the_same_way(world: NftWorld, vip: str, kind: socket.SocketKind) -> None:
-    world.program(*both_families(world))
+@pytest.mark.parametrize("pods", [(1, 2), ()], ids=["another port", "nobody anywhere"])
+def test_refusals_go_the_same_way(
+    world: NftWorld, vip: str, kind: socket.SocketKind, pods: tuple[int, ...]
+) -> None:
+    protocol = "TCP" if kind is socket.SOCK_STREAM else "UDP"
+    place = build.place(vip, protocol)
+    world.program(serve(world, place, pods))
     family = socket.AF_INET6 if ":" in vip else socket.AF_INET
     with network_of(world.bed.client):
         client = socket.socket(family, kind)
     client.settimeout(2)
     with client, pytest.raises(ConnectionRefusedError):
-        client.connect((vip, PORT + 1))
+        client.connect((vip, place.port + bool(pods)))
         client.send(b"hello")
         client.recv(100)
 

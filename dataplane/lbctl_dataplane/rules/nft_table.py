@@ -15,11 +15,12 @@ _SEED = 0x1B
 _ICMP = {4: 1, 6: 58}
 
 
+_OTHERS = 0xFFFF_FFFF ^ constants.NODE_MARK_MASK
+_MARKED = f"ct mark set ct mark and {_OTHERS:#x} or {constants.NODE_MARK:#x}"
 _RETURNED = (
     "meta nfproto @returning ct direction reply "
     f"ct mark and {constants.NODE_MARK_MASK:#x} == {constants.NODE_MARK:#x} "
-    f"meta mark set meta mark and {0xFFFF_FFFF ^ constants.NODE_MARK_MASK:#x} "
-    f"or {constants.NODE_MARK:#x}"
+    f"meta mark set meta mark and {_OTHERS:#x} or {constants.NODE_MARK:#x}"
 )
 """The routing rule of `return_path` asks for this packet mark; other bits are other people's."""
 
@@ -64,6 +65,7 @@ def _chains() -> Iterator[tuple[str, str, tuple[str, ...]]]:
         ),
     )
     yield "over", "", (f"counter name {OVER}", "goto refuse")
+    yield "vacant", "", (_MARKED, "goto refuse")
     for version in VERSIONS:
         client = f"{_ip(version)} saddr"
         yield f"sticky{version}", "", (*_by_slot(version, _hash(client)), "goto refuse")
@@ -71,7 +73,7 @@ def _chains() -> Iterator[tuple[str, str, tuple[str, ...]]]:
         yield f"inturn{version}", "", (*_by_slot(version, "numgen inc mod {}"), "goto refuse")
         yield f"vip{version}", "", tuple(_vip(version))
     entry = f"type nat hook prerouting priority {constants.NODE_HOOK}"
-    vacant = (f"iifname @fabric {_place(v)} @vacant{v} goto refuse" for v in VERSIONS)
+    vacant = (f"iifname @fabric {_place(v)} @vacant{v} goto vacant" for v in VERSIONS)
     yield "entry", entry, (*_to_vips("goto vip{}"), *vacant)
     guard = f"type filter hook prerouting priority {constants.NODE_GUARD_HOOK}"
     # What was not translated has no connection: it must not be routed on, back to the fabric.
@@ -91,9 +93,8 @@ def _to_vips(verdict: str) -> Iterator[str]:
 
 
 def _vip(version: int) -> Iterator[str]:
-    others = 0xFFFF_FFFF ^ constants.NODE_MARK_MASK
     ip, place = _ip(version), _place(version)
-    yield f"ct mark set ct mark and {others:#x} or {constants.NODE_MARK:#x}"
+    yield _MARKED
     yield f"meta l4proto {_ICMP[version]} drop"
     yield f"{place} @limited{version} {place} . {ip} saddr != @sources{version} drop"
     # An element of these carries a limit of its own, and matches beyond it.
