@@ -94,6 +94,16 @@ def test_the_client_of_a_pod_that_is_gone_is_reset_instead_of_left_alone(
             connection.recv(10)
 
 
+def test_by_setting_no_vip_answers_pings(world: OvsWorld) -> None:
+    class Silent(OvsWorld):
+        names = dataclasses.replace(OvsWorld.names, answer_pings=False)
+
+    silent = Silent(world.bed)
+    for vip in (V4, V6):
+        silent.program(serve(silent, build.place(vip), (1,)))
+        assert not silent.pings(vip, timeout_s=0.5)
+
+
 def test_source_ranges_let_in_who_may(world: OvsWorld) -> None:
     at = build.place(V4)
     for ranges, answer in ((("203.0.113.0/24",), ""), (("172.31.241.4/30",), "pod1")):

@@ -23,5 +23,5 @@ class Filter(Protocol):
 class NftFilter(NftSets):
     """The table in the kernel; VIP traffic enters by `device`."""
 
-    def __init__(self, device: str) -> None:
-        super().__init__(ipvs_filter.table(device))
+    def __init__(self, device: str, *, answer_pings: bool = True) -> None:
+        super().__init__(ipvs_filter.table(device, answer_pings=answer_pings))

@@ -27,13 +27,18 @@ class NftBackend:
         service_interface: str,
         legs: Callable[[], tuple[Address, ...]],
         gateways: Callable[[], tuple[Address, ...]],
+        *,
+        answer_pings: bool = True,
     ) -> None:
         self._facts = NodeFacts(service_interface)
         self._known: Facts | None = None
         self._legs = legs
         self._gateways = gateways
         self._back = return_path.ReturnPath(service_interface)
-        self._compiler = NftCompiler([service_interface, constants.TUNNEL_DEVICE])
+        self._compiler = NftCompiler(
+            [service_interface, constants.TUNNEL_DEVICE],
+            pinged=[service_interface] if answer_pings else [],
+        )
         self._table = KernelTable(self._compiler.table)
         self._swept = False
         self._ended: frozenset[tracked.Tracked] = frozenset()

@@ -41,9 +41,15 @@ def _range(text: str) -> str:
     return str(network.network_address) if network.num_addresses == 1 else str(network)
 
 
-def table(device: str) -> Table:
-    """Return the table without elements; VIP traffic enters by `device`."""
+def table(device: str, *, answer_pings: bool) -> Table:
+    """Return the table without elements; VIP traffic enters by `device`.
+
+    A VIP is an address of the node while it has members, so pings are answered unless they are
+    kept off.
+    """
     found = [rule for version in (4, 6) for rule in _rules(version, device)]
+    if not answer_pings:
+        found += [("input", f"{_ping(v)} daddr @vips{v} drop") for v in (4, 6)]
     hooks = {
         "entry": f"type nat hook prerouting priority {constants.NODE_HOOK};",
         "input": "type filter hook input priority 0;",
@@ -65,6 +71,10 @@ def _sets() -> dict[str, str]:
         found[f"limited{version}"] = f"type {place};"
         found[f"allowed{version}"] = f"type {place} . {address}; flags interval;"
     return found
+
+
+def _ping(version: int) -> str:
+    return "icmp type echo-request ip" if version == 4 else "icmpv6 type echo-request ip6"
 
 
 def _rules(version: int, device: str) -> Iterator[tuple[str, str]]:

@@ -13,9 +13,13 @@ from lbctl_dataplane.rules.nft_elements import Element, Elements, Ends
 from lbctl_dataplane.rules.nft_table import PROTOCOLS
 
 
-def frame(devices: Sequence[str]) -> Elements:
-    """Return what is there without any VIP: VIP traffic enters by `devices`."""
-    return {Element("fabric", device): () for device in devices}
+def frame(devices: Sequence[str], pinged: Sequence[str]) -> Elements:
+    """Return what is there without any VIP.
+
+    VIP traffic enters by `devices`; VIPs answer the pings that enter by those of `pinged`.
+    """
+    fabric: dict[Element, Ends] = {Element("fabric", device): () for device in devices}
+    return fabric | {Element("pinged", device): () for device in pinged}
 
 
 def returning(gateways: Iterable[Address]) -> Elements:

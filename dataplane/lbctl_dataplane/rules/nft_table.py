@@ -32,6 +32,7 @@ def _homes() -> Iterator[tuple[str, str]]:
     """Yield the sets and maps, and how each is made."""
     yield "fabric", "set {} {{ type ifname; }}"
     yield "returning", "set {} {{ type nf_proto; }}"
+    yield "pinged", "set {} {{ type ifname; }}"
     for version in VERSIONS:
         address = f"ipv{version}_addr"
         place = f"{address} . inet_proto . inet_service"
@@ -71,6 +72,9 @@ def _chains() -> Iterator[tuple[str, str, tuple[str, ...]]]:
     entry = f"type nat hook prerouting priority {constants.NODE_HOOK}"
     vacant = (f"iifname @fabric {_place(v)} @vacant{v} goto refuse" for v in VERSIONS)
     yield "entry", entry, (*_to_vips("goto vip{}"), *vacant)
+    pings = f"type filter hook prerouting priority {constants.NODE_PING_HOOK}"
+    # The hook `entry` sees no more than the first ping of each process that pings.
+    yield "pings", pings, tuple(map(_late_pings, VERSIONS))
     guard = f"type filter hook prerouting priority {constants.NODE_GUARD_HOOK}"
     # What was not translated has no connection: it must not be routed on, back to the fabric.
     yield "guard", guard, tuple(_to_vips("drop"))
@@ -87,10 +91,21 @@ def _to_vips(verdict: str) -> Iterator[str]:
         yield f"{match} {verdict.format(version)}"
 
 
+def _late_pings(version: int) -> str:
+    ours = f"ct mark and {constants.NODE_MARK_MASK:#x} == {constants.NODE_MARK:#x}"
+    return f"{_ping(version)} {ours} {_ip(version)} daddr != @vips{version} drop"
+
+
+def _ping(version: int) -> str:
+    return f"{'icmp' if version == 4 else 'icmpv6'} type echo-request"
+
+
 def _vip(version: int) -> Iterator[str]:
     others = 0xFFFF_FFFF ^ constants.NODE_MARK_MASK
     ip, place = _ip(version), _place(version)
     yield f"ct mark set ct mark and {others:#x} or {constants.NODE_MARK:#x}"
+    # The node's own kernel answers, from the VIP: conntrack puts that back.
+    yield f"iifname @pinged {_ping(version)} redirect"
     yield f"meta l4proto {_ICMP[version]} drop"
     yield f"{place} @limited{version} {place} . {ip} saddr != @sources{version} drop"
     # An element of these carries a limit of its own, and matches beyond it.

@@ -7,7 +7,7 @@ from lbctl.delta import Delta
 from lbctl_dataplane.rules import ipvs_filter, nft_sets
 from lbctl_dataplane.rules.nft_sets import Contents, Element
 
-TABLE = ipvs_filter.table("svc0")
+TABLE = ipvs_filter.table("svc0", answer_pings=True)
 
 
 def listing(*objects: dict[str, Any]) -> str:
