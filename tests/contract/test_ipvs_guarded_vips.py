@@ -118,7 +118,7 @@ def frontends() -> list[Frontend]:
 
 async def program(beside: NftFilter, *wanted: Frontend) -> int:
     """Bring the table to what frontends need; return the number of elements that were changed."""
-    elements = {key: "" for entry in wanted for key in ipvs_filter.elements(entry)}
+    elements = {key: () for entry in wanted for key in ipvs_filter.elements(entry)}
     change = delta.diff(elements, await beside.observe())
     await beside.change(change)
     assert not delta.diff(elements, await beside.observe())

@@ -26,7 +26,7 @@ from dataplane_worlds import (
 from lbctl import delta
 from lbctl_dataplane.backends import ovs
 from lbctl_dataplane.backends.refusals import Refusals
-from lbctl_dataplane.rules import nft_sets, refusals
+from lbctl_dataplane.rules import nft_elements, refusals
 from lbctl_dataplane.rules.frontend import Frontend
 from spaces import sh
 
@@ -180,11 +180,9 @@ def test_a_kernel_that_cannot_refuse_at_ingress_costs_nothing_but_the_refusals(
 ) -> None:
     rules = refusals.table("svc0")
     # No kernel knows sockets at this hook.
-    chains = tuple(
-        dataclasses.replace(chain, rules=("socket transparent 1",)) for chain in rules.chains
-    )
+    chains = {name: (hook, ("socket transparent 1",)) for name, (hook, _) in rules.chains.items()}
     beside = Refusals(dataclasses.replace(rules, chains=chains))
-    change = delta.diff({nft_sets.Element("vips4", V4): ""}, {})
+    change = delta.diff({nft_elements.Element("vips4", V4): ()}, {})
 
     async def body() -> None:
         assert not beside.untouched()

@@ -7,10 +7,9 @@ import functools
 from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from lbctl.model.virtual_service import Address
-from lbctl_dataplane.rules import maglev, nft_limits
+from lbctl_dataplane.rules import maglev, nft_limits, nft_table
 from lbctl_dataplane.rules.frontend import Frontend, Member
 from lbctl_dataplane.rules.nft_elements import Element, Elements, Ends
-from lbctl_dataplane.rules.nft_table import PROTOCOLS
 
 
 def frame(devices: Sequence[str], pinged: Sequence[str]) -> Elements:
@@ -35,7 +34,7 @@ def elements(frontend: Frontend, here: Collection[Address]) -> Elements:
     """
     place = frontend.place
     version = place.vip.version
-    key = f"{place.vip} . {PROTOCOLS[place.protocol]} . {place.port}"
+    key = nft_table.place_key(place)
     if not frontend.all_members:
         return {Element(f"vacant{version}", key): ()} if frontend.vacant else {}
     found: dict[Element, Ends] = {Element(f"vips{version}", str(place.vip)): ()}

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from lbctl_dataplane.rules import constants, maglev, nft_limits
+from lbctl_dataplane.rules.frontend import Place
 from lbctl_dataplane.rules.nft_elements import Table
 
 PROTOCOLS = {"TCP": 6, "UDP": 17, "SCTP": 132}
@@ -22,6 +23,11 @@ _RETURNED = (
     f"or {constants.NODE_MARK:#x}"
 )
 """The routing rule of `return_path` asks for this packet mark; other bits are other people's."""
+
+
+def place_key(place: Place) -> str:
+    """Return a place as an element of a set of places."""
+    return f"{place.vip} . {PROTOCOLS[place.protocol]} . {place.port}"
 
 
 def _ip(version: int) -> str:
