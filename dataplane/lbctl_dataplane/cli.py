@@ -117,9 +117,7 @@ def _backend(name: str, asked: AgentSettings, own: OwnLegs) -> NodeBackend:
 
     interface = asked.service_interface
     if name == choice.NFT:
-        return nft.NftBackend(
-            interface, own.now, own.gateways, answer_pings=asked.answer_ping
-        )
+        return nft.NftBackend(interface, own.now, own.gateways, answer_pings=asked.answer_ping)
     if name == choice.IPVS:
         return _ipvs(asked, own)
     if name == choice.ANNOUNCE:

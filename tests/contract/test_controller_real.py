@@ -95,9 +95,7 @@ def test_a_service_that_changes_its_type_is_let_go(real_api: Path, name: str) ->
     event_loops.run(body())
 
 
-def test_the_health_check_port_comes_and_goes_with_local_traffic(
-    real_api: Path, name: str
-) -> None:
+def test_the_health_check_port_comes_and_goes_with_local_traffic(real_api: Path, name: str) -> None:
     def asks_at(port: int | None) -> True_:
         return lambda obj: bool(obj and obj["spec"]["policy"].get("healthCheckNodePort") == port)
 

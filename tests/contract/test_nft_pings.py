@@ -38,7 +38,7 @@ def test_a_process_that_goes_on_pinging_hears_no_more_of_a_vip_that_went(
 def test_by_setting_no_vip_answers_pings(world: NftWorld, vip: str) -> None:
     class Silent(NftWorld):
         def backend(self) -> NodeBackend:
-            return nft.NftBackend("svc0", lambda: self.legs, answer_pings=False)
+            return nft.NftBackend("svc0", lambda: self.legs, lambda: (), answer_pings=False)
 
     silent = Silent(world.bed)
     silent.program(serve(silent, build.place(vip), (1,)))

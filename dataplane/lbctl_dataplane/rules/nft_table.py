@@ -16,11 +16,12 @@ _SEED = 0x1B
 _ICMP = {4: 1, 6: 58}
 
 
+_OTHERS = 0xFFFF_FFFF ^ constants.NODE_MARK_MASK
+_MARKED = f"ct mark set ct mark and {_OTHERS:#x} or {constants.NODE_MARK:#x}"
 _RETURNED = (
     "meta nfproto @returning ct direction reply "
     f"ct mark and {constants.NODE_MARK_MASK:#x} == {constants.NODE_MARK:#x} "
-    f"meta mark set meta mark and {0xFFFF_FFFF ^ constants.NODE_MARK_MASK:#x} "
-    f"or {constants.NODE_MARK:#x}"
+    f"meta mark set meta mark and {_OTHERS:#x} or {constants.NODE_MARK:#x}"
 )
 """The routing rule of `return_path` asks for this packet mark; other bits are other people's."""
 
@@ -76,7 +77,7 @@ def _chains() -> Iterator[tuple[str, str, tuple[str, ...]]]:
         yield f"inturn{version}", "", (*_by_slot(version, "numgen inc mod {}"), "goto refuse")
         yield f"vip{version}", "", tuple(_vip(version))
     entry = f"type nat hook prerouting priority {constants.NODE_HOOK}"
-    vacant = (f"iifname @fabric {_place(v)} @vacant{v} goto refuse" for v in VERSIONS)
+    vacant = (f"iifname @fabric {_place(v)} @vacant{v} {_MARKED} goto refuse" for v in VERSIONS)
     yield "entry", entry, (*_to_vips("goto vip{}"), *vacant)
     pings = f"type filter hook prerouting priority {constants.NODE_PING_HOOK}"
     # The hook `entry` sees no more than the first ping of each process that pings.
@@ -107,9 +108,8 @@ def _ping(version: int) -> str:
 
 
 def _vip(version: int) -> Iterator[str]:
-    others = 0xFFFF_FFFF ^ constants.NODE_MARK_MASK
     ip, place = _ip(version), _place(version)
-    yield f"ct mark set ct mark and {others:#x} or {constants.NODE_MARK:#x}"
+    yield _MARKED
     # The node's own kernel answers, from the VIP: conntrack puts that back.
     yield f"iifname @pinged {_ping(version)} redirect"
     yield f"meta l4proto {_ICMP[version]} drop"
