@@ -16,8 +16,6 @@ from lbctl.settings_parts import Section as _Section
 from lbctl.settings_transfer import TransferSettings
 
 ClusterName = Annotated[str, Field(pattern=r"^[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?$")]
-
-
 Network = Annotated[str, AfterValidator(lambda text: ipaddress.ip_network(text) and text)]
 
 

@@ -6,7 +6,7 @@ from lbctl import delta
 from lbctl.model.virtual_service import VirtualService
 from lbctl_dataplane.rules import frontend, ovs, refusals
 from lbctl_dataplane.rules.frontend import Endpoints, Frontend
-from lbctl_dataplane.rules.nft_sets import Element
+from lbctl_dataplane.rules.nft_elements import Element, Ends
 from lbctl_dataplane.rules.openflow import Changes, FlowKey, Tables
 from lbctl_dataplane.rules.ovs import Ground
 
@@ -33,9 +33,9 @@ def desired(frontends: Sequence[Frontend], ground: Ground) -> Tables:
     return Tables(flows, groups)
 
 
-def refused(frontends: Sequence[Frontend], ground: Ground) -> dict[Element, str]:
+def refused(frontends: Sequence[Frontend], ground: Ground) -> dict[Element, Ends]:
     """Return all elements of the table beside a switch."""
-    found: dict[Element, str] = {}
+    found: dict[Element, Ends] = {}
     for entry in frontends:
         found |= refusals.elements(entry, ground.pods)
     return found

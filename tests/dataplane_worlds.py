@@ -11,6 +11,7 @@ from typing import Protocol
 
 import dataplane_bed
 import dataplane_builders as build
+import pings
 from dataplane_bed import network_of
 from lbctl.model.virtual_service import Address
 from lbctl_dataplane.backends import ground, memory, nft, ovs
@@ -46,6 +47,10 @@ class World(Protocol):
     def talk(self, place: Place) -> Talk: ...
     def refuses(self, place: Place) -> bool:
         """Tell whether a new client hears at once that nobody is there."""
+        ...
+
+    def pings(self, vip: str, timeout_s: float) -> bool:
+        """Tell whether a VIP answers a ping within a time."""
         ...
 
 
@@ -88,6 +93,9 @@ class MemoryWorld:
 
     def refuses(self, place: Place) -> bool:
         return self._backend.refuses(place)
+
+    def pings(self, vip: str, timeout_s: float) -> bool:
+        return self._backend.answers_pings(build.ip(vip))
 
 
 class SocketTalk:
@@ -189,6 +197,9 @@ class PacketWorld:
 
     def refuses(self, place: Place) -> bool:
         return refuses(self.bed, place)
+
+    def pings(self, vip: str, timeout_s: float) -> bool:
+        return pings.answered(self.bed.client, vip, timeout_s)
 
 
 class OvsWorld(PacketWorld):

@@ -3,6 +3,7 @@
 import dataplane_bed
 import dataplane_builders as build
 import ipvs_bed
+import pings
 from dataplane_worlds import Talk, refuses, socket_talk
 from guest import ipvs_node
 from lbctl_dataplane.backends.port import Outcome
@@ -40,3 +41,6 @@ class IpvsWorld:
 
     def refuses(self, place: Place) -> bool:
         return refuses(self.bed, place)
+
+    def pings(self, vip: str, timeout_s: float) -> bool:
+        return pings.answered(self.bed.client, vip, timeout_s)

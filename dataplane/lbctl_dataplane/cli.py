@@ -119,12 +119,16 @@ def _backend(name: str, asked: AgentSettings, own: OwnLegs, others: Others) -> N
 
     interface = asked.service_interface
     if name == choice.NFT:
-        return nft.NftBackend(interface, own.now, own.gateways, others)
+        return nft.NftBackend(
+            interface, own.now, own.gateways, answer_pings=asked.answer_ping, others=others
+        )
     if name == choice.IPVS:
-        return _ipvs(interface, own)
+        return _ipvs(asked, own)
     if name == choice.ANNOUNCE:
         return announce.AnnounceOnly(interface, own.now)
-    return ovs.OvsBackend(ground.Names(asked.bridge, interface), own.now)
+    return ovs.OvsBackend(
+        ground.Names(asked.bridge, interface, answer_pings=asked.answer_ping), own.now
+    )
 
 
 def _peers(node: str, backend: str, asked: AgentSettings, own: OwnLegs, others: Others) -> Peers:
@@ -143,11 +147,13 @@ def _peers(node: str, backend: str, asked: AgentSettings, own: OwnLegs, others: 
     )
 
 
-def _ipvs(service_interface: str, own: OwnLegs) -> NodeBackend:
+def _ipvs(asked: AgentSettings, own: OwnLegs) -> NodeBackend:
     # The netlink library takes 12 MB: who does not need it goes without.
     from lbctl_dataplane.backends import ipvs, ipvs_filter
 
-    return ipvs.IpvsBackend(service_interface, own.now, ipvs_filter.NftFilter(service_interface))
+    interface = asked.service_interface
+    beside = ipvs_filter.NftFilter(interface, answer_pings=asked.answer_ping)
+    return ipvs.IpvsBackend(interface, own.now, beside)
 
 
 def _router(node: str, settings: Settings) -> Role:

@@ -154,6 +154,14 @@ def test_a_port_that_no_service_has_refuses_clients_at_once(
     assert world.refuses(build.place(vip, protocol, port=9))
 
 
+@both
+def test_a_vip_answers_pings_while_it_has_members(world: World, vip: str) -> None:
+    world.program(serve(world, build.place(vip), (1,)), serve(world, build.place("198.18.0.9"), ()))
+    assert world.pings(vip, timeout_s=5)
+    world.program(serve(world, build.place(vip), (), elsewhere=True))
+    assert not world.pings(vip, timeout_s=0.7)
+
+
 def test_what_is_withdrawn_is_gone_at_once(world: World) -> None:
     at = build.place(V4)
     world.program(serve(world, at, (1,)))

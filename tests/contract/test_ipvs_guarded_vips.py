@@ -5,6 +5,7 @@ Servers that listen on the VIP itself stand in for IPVS, which gets what they ge
 
 import asyncio
 import contextlib
+import functools
 import socket
 import subprocess
 from collections.abc import Callable, Coroutine, Iterator
@@ -15,6 +16,7 @@ import pytest
 
 import dataplane_bed
 import dataplane_builders as build
+import pings
 import spaces
 from dataplane_bed import network_of
 from lbctl import delta
@@ -116,7 +118,7 @@ def frontends() -> list[Frontend]:
 
 async def program(beside: NftFilter, *wanted: Frontend) -> int:
     """Bring the table to what frontends need; return the number of elements that were changed."""
-    elements = {key: "" for entry in wanted for key in ipvs_filter.elements(entry)}
+    elements = {key: () for entry in wanted for key in ipvs_filter.elements(entry)}
     change = delta.diff(elements, await beside.observe())
     await beside.change(change)
     assert not delta.diff(elements, await beside.observe())
@@ -160,6 +162,17 @@ def test_places_that_nobody_serves_are_refused_though_others_have_the_vip(place:
         assert [place.answer(vip, PORT) for vip in VIPS] == ["on8080"] * 2
 
     place.run(body)
+
+
+def test_pings_are_answered_unless_they_are_kept_off(place: Place) -> None:
+    async def body(*, answer_pings: bool) -> None:
+        await program(NftFilter("svc0", answer_pings=answer_pings), *frontends())
+
+    for answer_pings in (True, False, True):
+        place.run(functools.partial(body, answer_pings=answer_pings))
+        for vip in VIPS:
+            wait_s = 5 if answer_pings else 0.5
+            assert pings.answered(place.client, vip, wait_s) is answer_pings
 
 
 def test_only_clients_in_the_ranges_get_through(place: Place) -> None:

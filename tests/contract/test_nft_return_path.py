@@ -127,6 +127,23 @@ def test_refusals_go_the_same_way(
         client.recv(100)
 
 
+@both
+@pytest.mark.parametrize("protocol", ["TCP", "UDP"])
+def test_so_do_refusals_of_places_that_nobody_serves(
+    world: NftWorld, vip: str, protocol: str
+) -> None:
+    others = [serve(world, build.place(other), (1,)) for other in ("198.18.0.9", "2001:2::9")]
+    vacant = build.place(vip, protocol)
+    world.program(serve(world, vacant, ()), *others)
+    assert world.refuses(vacant)
+
+
+@both
+def test_so_do_answers_to_pings(world: NftWorld, vip: str) -> None:
+    world.program(*both_families(world))
+    assert world.pings(vip, timeout_s=5)
+
+
 def test_what_the_pods_send_by_themselves_takes_the_nodes_routes(world: NftWorld) -> None:
     world.program(*both_families(world))
     for vip, uplink in UPLINK.items():

@@ -26,7 +26,7 @@ from dataplane_worlds import (
 from lbctl import delta
 from lbctl_dataplane.backends import ovs
 from lbctl_dataplane.backends.refusals import Refusals
-from lbctl_dataplane.rules import nft_sets, refusals
+from lbctl_dataplane.rules import nft_elements, refusals
 from lbctl_dataplane.rules.frontend import Frontend
 from spaces import sh
 
@@ -92,6 +92,16 @@ def test_the_client_of_a_pod_that_is_gone_is_reset_instead_of_left_alone(
         connection.sendall(b"ping")
         with pytest.raises(ConnectionResetError):
             connection.recv(10)
+
+
+def test_by_setting_no_vip_answers_pings(world: OvsWorld) -> None:
+    class Silent(OvsWorld):
+        names = dataclasses.replace(OvsWorld.names, answer_pings=False)
+
+    silent = Silent(world.bed)
+    for vip in (V4, V6):
+        silent.program(serve(silent, build.place(vip), (1,)))
+        assert not silent.pings(vip, timeout_s=0.5)
 
 
 def test_source_ranges_let_in_who_may(world: OvsWorld) -> None:
@@ -170,11 +180,9 @@ def test_a_kernel_that_cannot_refuse_at_ingress_costs_nothing_but_the_refusals(
 ) -> None:
     rules = refusals.table("svc0")
     # No kernel knows sockets at this hook.
-    chains = tuple(
-        dataclasses.replace(chain, rules=("socket transparent 1",)) for chain in rules.chains
-    )
+    chains = {name: (hook, ("socket transparent 1",)) for name, (hook, _) in rules.chains.items()}
     beside = Refusals(dataclasses.replace(rules, chains=chains))
-    change = delta.diff({nft_sets.Element("vips4", V4): ""}, {})
+    change = delta.diff({nft_elements.Element("vips4", V4): ()}, {})
 
     async def body() -> None:
         assert not beside.untouched()

@@ -15,7 +15,7 @@ from lbctl.delta import Delta
 from lbctl.model.policy import Limits
 from lbctl_dataplane.backends import ipvs
 from lbctl_dataplane.rules.frontend import Frontend, Member, Place
-from lbctl_dataplane.rules.nft_sets import Element
+from lbctl_dataplane.rules.nft_elements import Element, Ends
 
 Json = dict[str, Any]
 
@@ -24,12 +24,12 @@ class OpenFilter:
     """Keeps what it is told, and keeps nobody out."""
 
     def __init__(self) -> None:
-        self._elements: dict[Element, str] = {}
+        self._elements: dict[Element, Ends] = {}
 
-    async def observe(self) -> dict[Element, str]:
+    async def observe(self) -> dict[Element, Ends]:
         return dict(self._elements)
 
-    async def change(self, change: Delta[Element, str]) -> None:
+    async def change(self, change: Delta[Element, Ends]) -> None:
         self._elements |= change.upserts
         for element in change.deletes:
             self._elements.pop(element, None)

@@ -178,14 +178,14 @@ def proxy_change(_: Sequence[Frontend], __: Frontend) -> str:
 
 def ours(frontends: Sequence[Frontend]) -> Sequence[str]:
     """Return what the agent loads."""
-    compiler = NftCompiler(["svc0"])
+    compiler = NftCompiler(["svc0"], pinged=["svc0"])
     compiler.update(frontends, OPEN)
     return compiler.transactions()[0]
 
 
 def ours_change(frontends: Sequence[Frontend], after: Frontend) -> str:
     """Return what the agent changes."""
-    compiler = NftCompiler(["svc0"])
+    compiler = NftCompiler(["svc0"], pinged=["svc0"])
     compiler.update(frontends, OPEN)
     compiler.took()
     compiler.update([after, *frontends[1:]], OPEN)

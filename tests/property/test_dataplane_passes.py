@@ -15,7 +15,7 @@ from lbctl_dataplane.rules import compiler, frontend, local, openflow, ovs, refu
 from lbctl_dataplane.rules.claimants import Claimants
 from lbctl_dataplane.rules.frontend import Frontend
 from lbctl_dataplane.rules.kept import Kept
-from lbctl_dataplane.rules.nft_sets import Element
+from lbctl_dataplane.rules.nft_elements import Element, Ends
 from lbctl_dataplane.rules.openflow import FlowKey, Tables
 from lbctl_dataplane.rules.ovs import Ground, PodPort
 
@@ -175,7 +175,7 @@ def _applied(there, change):  # type: ignore[no-untyped-def]
 def test_a_switch_follows_pass_by_pass(made: list[tuple[object, ...]], there: Tables) -> None:
     frontends, compiled = local.LocalFrontends("node-1"), compiler.Compiler()
     compiled.read_back(there)
-    refused: dict[Element, str] = {}
+    refused: dict[Element, Ends] = {}
     pairs = steady([(chosen, behind) for chosen, behind, _ in made])  # type: ignore[misc]
     for (chosen, behind), (*_, ground) in zip(pairs, made, strict=True):
         wanted = frontends.of(chosen, behind)

@@ -55,7 +55,10 @@ passes = st.lists(st.tuples(serving, routes), min_size=1, max_size=5)
 
 def wanted(serving: list[Frontend], ways: PodRoutes) -> Elements:
     here = {build.ip(pod) for pod in PODS if ways.lead_to(build.ip(pod))}
-    merged, numbers = dict(nft_rules.frame(["svc0"])), Numbers(constants.PLACE_NUMBER, NUMBERS)
+    merged, numbers = (
+        dict(nft_rules.frame(["svc0"], ["svc0"])),
+        Numbers(constants.PLACE_NUMBER, NUMBERS),
+    )
     for entry in serving:
         merged.update(nft_rules.elements(entry, here, numbers))
     return merged
@@ -71,7 +74,7 @@ def apply(kernel: nft_kernel.Kernel, compiler: NftCompiler) -> None:
 def test_each_pass_reaches_what_is_wanted_and_then_rests(
     steps: list[tuple[list[Frontend], PodRoutes]],
 ) -> None:
-    kernel, compiler = nft_kernel.Kernel(), NftCompiler(["svc0"])
+    kernel, compiler = nft_kernel.Kernel(), NftCompiler(["svc0"], pinged=["svc0"])
     compiler.table.read_back(kernel.table())
     for step, ways in steps:
         compiler.update(step, ways)
@@ -86,7 +89,7 @@ def test_a_restart_at_any_pass_goes_on_from_what_is_there(
 ) -> None:
     kernel = nft_kernel.Kernel()
     for step, ways in steps:
-        compiler = NftCompiler(["svc0"])
+        compiler = NftCompiler(["svc0"], pinged=["svc0"])
         compiler.table.read_back(kernel.table())
         compiler.update(step, ways)
         apply(kernel, compiler)
@@ -97,7 +100,7 @@ def test_a_restart_at_any_pass_goes_on_from_what_is_there(
 def test_what_may_have_connections_never_ends(
     steps: list[tuple[list[Frontend], PodRoutes]],
 ) -> None:
-    compiler = NftCompiler(["svc0"])
+    compiler = NftCompiler(["svc0"], pinged=["svc0"])
     for step, ways in steps:
         before = compiler.allowed()
         ended = compiler.update(step, ways)

@@ -21,6 +21,8 @@ class Names:
 
     bridge: str
     service_interface: str
+    answer_pings: bool = True
+    """VIPs with members here answer them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +56,7 @@ def read(rows: Rows, names: Names, legs: tuple[Address, ...] = ()) -> Switch:
         gateway_mac=str(ovsdb.scalar(own["mac_in_use"])) if own else "02:00:00:00:00:01",
         pods=pods,
         legs=legs,
+        answer_pings=names.answer_pings,
     )
     # With the kernel datapath a drop at ingress would come before OVS has the frame.
     guarded = bridge["datapath_type"] == "netdev"

@@ -87,6 +87,13 @@ class MemoryBackend:
         )
         return has / member.weight
 
+    def answers_pings(self, vip: Address) -> bool:
+        """Tell whether a VIP answers echo requests."""
+        return any(
+            known.vip == vip and any(map(self._has_port, frontend.members))
+            for known, frontend in self._frontends.items()
+        )
+
     def refuses(self, place: Place) -> bool:
         """Tell whether a new client is told at once that nobody is there."""
         frontend = self._frontends.get(place)

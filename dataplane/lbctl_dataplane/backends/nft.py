@@ -28,6 +28,8 @@ class NftBackend:
         service_interface: str,
         legs: Callable[[], tuple[Address, ...]],
         gateways: Callable[[], tuple[Address, ...]],
+        *,
+        answer_pings: bool = True,
         others: Others | None = None,
     ) -> None:
         self._facts = NodeFacts(service_interface)
@@ -35,7 +37,10 @@ class NftBackend:
         self._legs = legs
         self._gateways = gateways
         self._back = return_path.ReturnPath(service_interface)
-        self._compiler = NftCompiler([service_interface, constants.TUNNEL_DEVICE])
+        self._compiler = NftCompiler(
+            [service_interface, constants.TUNNEL_DEVICE],
+            pinged=[service_interface] if answer_pings else [],
+        )
         self._table = KernelTable(self._compiler.table, others)
         self._swept = False
         self._ended: frozenset[tracked.Tracked] = frozenset()

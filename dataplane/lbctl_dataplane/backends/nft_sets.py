@@ -1,9 +1,9 @@
-"""An nftables table of ours whose sets change: read it, change it, each time in one transaction."""
+"""The sets of an nftables table of ours, for who changes something else before or after them."""
 
 from lbctl.delta import Delta
-from lbctl_dataplane.backends import commands, generation, tables
-from lbctl_dataplane.rules import nft_sets
-from lbctl_dataplane.rules.nft_sets import Element, Table
+from lbctl_dataplane.backends import commands, generation, nft_listing
+from lbctl_dataplane.backends.kernel_table import LOADING_S
+from lbctl_dataplane.rules.nft_elements import Element, Elements, Ends, Table
 
 
 class NftSets:
@@ -19,18 +19,20 @@ class NftSets:
         """Tell whether the table is as it was read last, for certain: a listing would be waste."""
         return self._read_at is not None and self._read_at == generation.read()
 
-    async def observe(self) -> dict[Element, str]:
+    async def observe(self) -> Elements:
         """Return its elements; none of a table that is damaged: the next change replaces it."""
         self._read_at = generation.read()
-        listing = await tables.listing(self._table.name, "-j", "--numeric-protocol")
-        found = nft_sets.parse(listing)
-        self._whole = found.rules == self._table.rules
-        return dict.fromkeys(found.elements, "") if self._whole else {}
+        found = await nft_listing.read(self._table)
+        self._whole = found is not None
+        return found or {}
 
-    async def change(self, change: Delta[Element, str]) -> None:
-        """Make a change in one transaction."""
-        text = ("" if self._whole else self._table.render_new()) + self._table.render(change)
-        if text:
+    async def change(self, change: Delta[Element, Ends]) -> None:
+        """Make a change; in one transaction but for thousands of elements."""
+        there: Elements = dict.fromkeys(change.deletes, ())
+        first, *rest = tuple(self._table.transactions(change.upserts, there)) or ("",)
+        if not self._whole:
+            first = self._table.new() + first
+        for text in filter(None, (first, *rest)):
             self._read_at = None
-            await commands.run("nft", "-f", "-", stdin=text)
-            self._whole = True
+            await commands.run("nft", "-f", "-", stdin=text, timeout_s=LOADING_S)
+        self._whole = True

@@ -5,7 +5,7 @@ import logging
 from lbctl.delta import Delta
 from lbctl.model import errors
 from lbctl_dataplane.backends.nft_sets import NftSets
-from lbctl_dataplane.rules.nft_sets import Element, Table
+from lbctl_dataplane.rules.nft_elements import Element, Ends, Table
 
 log = logging.getLogger(__name__)
 
@@ -24,7 +24,7 @@ class Refusals(NftSets):
         """Tell whether the table is as it was read last, or can't be there at all."""
         return self._unable or super().untouched()
 
-    async def change(self, change: Delta[Element, str]) -> None:
+    async def change(self, change: Delta[Element, Ends]) -> None:
         """Make a change in one transaction; nothing where the kernel can't have such a table."""
         if self._unable:
             return

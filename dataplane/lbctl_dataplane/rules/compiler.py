@@ -8,7 +8,7 @@ from lbctl_dataplane.rules import ovs, refusals
 from lbctl_dataplane.rules.behind import Behind
 from lbctl_dataplane.rules.frontend import Frontend
 from lbctl_dataplane.rules.kept import Kept
-from lbctl_dataplane.rules.nft_sets import Element
+from lbctl_dataplane.rules.nft_elements import Element, Elements, Ends
 from lbctl_dataplane.rules.openflow import Changes, FlowKey, Tables
 from lbctl_dataplane.rules.ovs import Ground
 
@@ -19,7 +19,7 @@ class Compiler:
     def __init__(self) -> None:
         self._flows: Kept[FlowKey, str] = Kept()
         self._groups: Kept[int, str] = Kept()
-        self._refusals: Kept[Element, str] = Kept()
+        self._refusals: Kept[Element, Ends] = Kept()
         self._ground = Ground(0, "", "")
         self._frame: Mapping[FlowKey, str] = {}
         self._behind = Behind()
@@ -58,15 +58,15 @@ class Compiler:
         self._flows.read_back(observed.flows)
         self._groups.read_back(observed.groups)
 
-    def read_back_refusals(self, observed: Mapping[Element, str]) -> None:
+    def read_back_refusals(self, observed: Elements) -> None:
         """Take what the table beside the switch holds."""
         self._refusals.read_back(observed)
 
-    def refusals(self) -> Delta[Element, str]:
+    def refusals(self) -> Delta[Element, Ends]:
         """Return what the table beside the switch lacks."""
         return self._refusals.changes()
 
-    def refused(self, change: Delta[Element, str]) -> None:
+    def refused(self, change: Delta[Element, Ends]) -> None:
         """Note that the table beside the switch took a change."""
         self._refusals.took(change)
 

@@ -50,6 +50,8 @@ NODE_MARK_MASK = 0x00FF_0000
 """The other bits are other people's, a router's leg among them."""
 NODE_HOOK = -105
 """Before kube-proxy's destination NAT (-100): of two such chains the first one wins (measured)."""
+NODE_PING_HOOK = -106
+"""Before every destination NAT, which undoes the VIP of a ping whose process began earlier."""
 NODE_GUARD_HOOK = -95
 """After every destination NAT, before routing."""
 NODE_ANSWER_HOOK = -150

@@ -10,7 +10,7 @@ from lbctl_dataplane.rules.behind import Reached
 from lbctl_dataplane.rules.frontend import Frontend, Place
 from lbctl_dataplane.rules.ipvs import RealServer, VirtualServer
 from lbctl_dataplane.rules.kept import Kept
-from lbctl_dataplane.rules.nft_sets import Element
+from lbctl_dataplane.rules.nft_elements import Element, Elements, Ends
 from lbctl_dataplane.rules.pod_routes import PodRoutes
 
 
@@ -22,7 +22,7 @@ class Tables:
     members: Mapping[RealServer, int] = field(default_factory=dict)
     vips: Mapping[Address, str] = field(default_factory=dict)
     """Addresses that packets are taken for."""
-    elements: Mapping[Element, str] = field(default_factory=dict)
+    elements: Elements = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ class Changes:
 
     servers: ipvs.Changes
     vips: Delta[Address, str]
-    elements: Delta[Element, str]
+    elements: Delta[Element, Ends]
 
     def __len__(self) -> int:
         """Return the number of single objects."""
@@ -46,7 +46,7 @@ class IpvsCompiler:
         self._servers: Kept[Place, VirtualServer] = Kept()
         self._members: Kept[RealServer, int] = Kept()
         self._vips: Kept[Address, str] = Kept()
-        self._elements: Kept[Element, str] = Kept()
+        self._elements: Kept[Element, Ends] = Kept()
         self._taken: frozenset[Place] = frozenset()
         self._behind = Reached()
         self._parts: dict[int, Tables] = {}

@@ -10,16 +10,17 @@ import ipaddress
 from collections.abc import Iterator
 
 from lbctl.model.virtual_service import Address
-from lbctl_dataplane.rules import constants, nft_sets
+from lbctl_dataplane.rules import constants, nft_table
 from lbctl_dataplane.rules.frontend import Frontend
-from lbctl_dataplane.rules.nft_sets import Chain, Element, Table
+from lbctl_dataplane.rules.nft_elements import Element, Elements, Table
+from lbctl_dataplane.rules.nft_table import VERSIONS
 
 
-def elements(frontend: Frontend) -> dict[Element, str]:
+def elements(frontend: Frontend) -> Elements:
     """Return what a frontend needs in the table's sets."""
-    version, place = frontend.place.vip.version, nft_sets.place_key(frontend.place)
+    version, place = frontend.place.vip.version, nft_table.place_key(frontend.place)
     if not frontend.all_members:
-        return {Element(f"vacant{version}", place): ""} if frontend.vacant else {}
+        return {Element(f"vacant{version}", place): ()} if frontend.vacant else {}
     found = [Element(f"places{version}", place), vip_element(frontend.place.vip)]
     if not frontend.open_to_all:
         found.append(Element(f"limited{version}", place))
@@ -27,7 +28,7 @@ def elements(frontend: Frontend) -> dict[Element, str]:
             Element(f"allowed{version}", f"{place} . {_range(text)}")
             for text in frontend.source_ranges
         ]
-    return dict.fromkeys(found, "")
+    return dict.fromkeys(found, ())
 
 
 def vip_element(vip: Address) -> Element:
@@ -41,30 +42,39 @@ def _range(text: str) -> str:
     return str(network.network_address) if network.num_addresses == 1 else str(network)
 
 
-def table(device: str) -> Table:
-    """Return the table without elements; VIP traffic enters by `device`."""
-    found = [rule for version in (4, 6) for rule in _rules(version, device)]
+def table(device: str, *, answer_pings: bool) -> Table:
+    """Return the table without elements; VIP traffic enters by `device`.
+
+    A VIP is an address of the node while it has members, so pings are answered unless they are
+    kept off.
+    """
+    found = [rule for version in VERSIONS for rule in _rules(version, device)]
+    if not answer_pings:
+        found += [("input", f"{_ping(v)} daddr @vips{v} drop") for v in VERSIONS]
     hooks = {
-        "entry": f"type nat hook prerouting priority {constants.NODE_HOOK};",
-        "input": "type filter hook input priority 0;",
+        "entry": f"type nat hook prerouting priority {constants.NODE_HOOK}",
+        "input": "type filter hook input priority 0",
     }
-    chains = (
-        Chain(name, hook, tuple(rule for chain, rule in found if chain == name))
+    chains = {
+        name: (hook, tuple(rule for chain, rule in found if chain == name))
         for name, hook in hooks.items()
-    )
-    return Table(f"inet {constants.IPVS_TABLE}", _sets(), tuple(chains))
+    }
+    return Table(f"inet {constants.IPVS_TABLE}", dict(_homes()), chains)
 
 
-def _sets() -> dict[str, str]:
-    found: dict[str, str] = {}
-    for version, address in ((4, "ipv4_addr"), (6, "ipv6_addr")):
+def _homes() -> Iterator[tuple[str, str]]:
+    for version in VERSIONS:
+        address = f"ipv{version}_addr"
         place = f"{address} . inet_proto . inet_service"
-        found[f"vips{version}"] = f"type {address};"
-        found[f"places{version}"] = f"type {place};"
-        found[f"vacant{version}"] = f"type {place};"
-        found[f"limited{version}"] = f"type {place};"
-        found[f"allowed{version}"] = f"type {place} . {address}; flags interval;"
-    return found
+        yield f"vips{version}", f"set {{}} {{{{ type {address}; }}}}"
+        for name in ("places", "vacant", "limited"):
+            yield f"{name}{version}", f"set {{}} {{{{ type {place}; }}}}"
+        sources = f"type {place} . {address}; flags interval"
+        yield f"allowed{version}", f"set {{}} {{{{ {sources}; }}}}"
+
+
+def _ping(version: int) -> str:
+    return "icmp type echo-request ip" if version == 4 else "icmpv6 type echo-request ip6"
 
 
 def _rules(version: int, device: str) -> Iterator[tuple[str, str]]:

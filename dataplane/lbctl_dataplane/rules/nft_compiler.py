@@ -17,10 +17,11 @@ PLACES = constants.PLACE_NUMBER_LAST - constants.PLACE_NUMBER + 1
 class NftCompiler:
     """What the table should hold, what it is known to hold, and who may have connections."""
 
-    def __init__(self, devices: Sequence[str]) -> None:
+    def __init__(self, devices: Sequence[str], pinged: Sequence[str]) -> None:
+        """Take the devices that VIP traffic enters by, and those by which VIPs answer pings."""
         self.table = KeptTable(nft_table.TABLE)
         self._elements = self.table.elements
-        self._elements.add(nft_rules.frame(devices))
+        self._elements.add(nft_rules.frame(devices, pinged))
         self._behind = Reached()
         self._parts: dict[int, Elements] = {}
         self._returning: Elements = {}

@@ -7,16 +7,19 @@ import functools
 from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from lbctl.model.virtual_service import Address
-from lbctl_dataplane.rules import maglev, nft_affinity, nft_limits
+from lbctl_dataplane.rules import maglev, nft_affinity, nft_limits, nft_table
 from lbctl_dataplane.rules.frontend import Frontend, Member
 from lbctl_dataplane.rules.nft_elements import Element, Elements, Ends
-from lbctl_dataplane.rules.nft_table import PROTOCOLS
 from lbctl_dataplane.rules.place_numbers import Numbers
 
 
-def frame(devices: Sequence[str]) -> Elements:
-    """Return what is there without any VIP: VIP traffic enters by `devices`."""
-    return {Element("fabric", device): () for device in devices}
+def frame(devices: Sequence[str], pinged: Sequence[str]) -> Elements:
+    """Return what is there without any VIP.
+
+    VIP traffic enters by `devices`; VIPs answer the pings that enter by those of `pinged`.
+    """
+    fabric: dict[Element, Ends] = {Element("fabric", device): () for device in devices}
+    return fabric | {Element("pinged", device): () for device in pinged}
 
 
 def returning(gateways: Iterable[Address]) -> Elements:
@@ -32,7 +35,7 @@ def elements(frontend: Frontend, here: Collection[Address], numbers: Numbers) ->
     """
     place = frontend.place
     version = place.vip.version
-    key = f"{place.vip} . {PROTOCOLS[place.protocol]} . {place.port}"
+    key = nft_table.place_key(place)
     if not frontend.all_members:
         return {Element(f"vacant{version}", key): ()} if frontend.vacant else {}
     found: dict[Element, Ends] = {Element(f"vips{version}", str(place.vip)): ()}

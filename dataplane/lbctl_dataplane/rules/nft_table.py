@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from lbctl_dataplane.rules import constants, maglev, nft_affinity, nft_limits
+from lbctl_dataplane.rules.frontend import Place
 from lbctl_dataplane.rules.nft_elements import Table
 
 PROTOCOLS = {"TCP": 6, "UDP": 17, "SCTP": 132}
@@ -25,6 +26,11 @@ _RETURNED = (
 """The routing rule of `return_path` asks for this packet mark; other bits are other people's."""
 
 
+def place_key(place: Place) -> str:
+    """Return a place as an element of a set of places."""
+    return f"{place.vip} . {PROTOCOLS[place.protocol]} . {place.port}"
+
+
 def _ip(version: int) -> str:
     return "ip" if version == 4 else "ip6"
 
@@ -33,6 +39,7 @@ def _homes() -> Iterator[tuple[str, str]]:
     """Yield the sets and maps, and how each is made."""
     yield "fabric", "set {} {{ type ifname; }}"
     yield "returning", "set {} {{ type nf_proto; }}"
+    yield "pinged", "set {} {{ type ifname; }}"
     for version in VERSIONS:
         address = f"ipv{version}_addr"
         place = f"{address} . inet_proto . inet_service"
@@ -65,7 +72,6 @@ def _chains() -> Iterator[tuple[str, str, tuple[str, ...]]]:
         ),
     )
     yield "over", "", (f"counter name {OVER}", "goto refuse")
-    yield "vacant", "", (_MARKED, "goto refuse")
     for version in VERSIONS:
         client = f"{_ip(version)} saddr"
         yield f"sticky{version}", "", (*_by_slot(version, _hash(client)), "goto refuse")
@@ -73,8 +79,11 @@ def _chains() -> Iterator[tuple[str, str, tuple[str, ...]]]:
         yield f"inturn{version}", "", (*_by_slot(version, "numgen inc mod {}"), "goto refuse")
         yield f"vip{version}", "", tuple(_vip(version))
     entry = f"type nat hook prerouting priority {constants.NODE_HOOK}"
-    vacant = (f"iifname @fabric {_place(v)} @vacant{v} goto vacant" for v in VERSIONS)
+    vacant = (f"iifname @fabric {_place(v)} @vacant{v} {_MARKED} goto refuse" for v in VERSIONS)
     yield "entry", entry, (*_to_vips("goto vip{}"), *vacant)
+    pings = f"type filter hook prerouting priority {constants.NODE_PING_HOOK}"
+    # The hook `entry` sees no more than the first ping of each process that pings.
+    yield "pings", pings, tuple(map(_late_pings, VERSIONS))
     guard = f"type filter hook prerouting priority {constants.NODE_GUARD_HOOK}"
     # What was not translated has no connection: it must not be routed on, back to the fabric.
     yield "guard", guard, tuple(_to_vips("drop"))
@@ -92,9 +101,20 @@ def _to_vips(verdict: str) -> Iterator[str]:
         yield f"{match} {verdict.format(version)}"
 
 
+def _late_pings(version: int) -> str:
+    ours = f"ct mark and {constants.NODE_MARK_MASK:#x} == {constants.NODE_MARK:#x}"
+    return f"{_ping(version)} {ours} {_ip(version)} daddr != @vips{version} drop"
+
+
+def _ping(version: int) -> str:
+    return f"{'icmp' if version == 4 else 'icmpv6'} type echo-request"
+
+
 def _vip(version: int) -> Iterator[str]:
     ip, place = _ip(version), _place(version)
     yield _MARKED
+    # The node's own kernel answers, from the VIP: conntrack puts that back.
+    yield f"iifname @pinged {_ping(version)} redirect"
     yield f"meta l4proto {_ICMP[version]} drop"
     yield f"{place} @limited{version} {place} . {ip} saddr != @sources{version} drop"
     # An element of these carries a limit of its own, and matches beyond it.

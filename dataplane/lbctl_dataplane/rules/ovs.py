@@ -17,6 +17,9 @@ from lbctl_dataplane.rules.place_numbers import Numbers
 _TRACK_ERRORS = {4: ("icmp", (3, 11, 12)), 6: ("icmp6", (1, 2, 3, 4))}
 """ICMP types that report on a connection; conntrack undoes the address change inside them."""
 
+_TTL = 64
+"""Of packets that the switch makes."""
+
 
 @dataclass(frozen=True, slots=True)
 class PodPort:
@@ -38,6 +41,8 @@ class Ground:
     pods: Mapping[Address, PodPort] = field(default_factory=dict)
     legs: tuple[Address, ...] = ()
     """Addresses of the service interface, which the switch answers ARP and ND for."""
+    answer_pings: bool = True
+    """The switch answers pings of VIPs."""
 
 
 def without_pods(ground: Ground) -> Ground:
@@ -53,6 +58,8 @@ def tables(frontend: Frontend, ground: Ground, number: int) -> Tables:
     if here:
         groups[number] = _group(frontend, here)
         flows.update(_new_connections(frontend, number))
+        if ground.answer_pings:
+            flows.update([_ping(frontend.place.vip, ground.service_mac)])
     if any(member.address in ground.pods for member in frontend.all_members):
         flows.update(_vip(frontend.place.vip))
     for member in frontend.all_members:
@@ -98,7 +105,7 @@ def frame(ground: Ground) -> Iterator[tuple[FlowKey, str]]:
 def _neighbour(leg: Address, mac: str) -> Iterator[tuple[FlowKey, str]]:
     """Yield the answer to ARP or neighbour solicitation for an address of the service leg."""
     table, priority = constants.TABLE_FABRIC, constants.PRIORITY
-    to_sender = f"move:NXM_OF_ETH_SRC[]->NXM_OF_ETH_DST[],set_field:{mac}->eth_src"
+    to_sender = _to_sender(mac)
     if leg.version == 4:
         yield (
             FlowKey(table, priority, f"arp,arp_tpa={leg},arp_op=1"),
@@ -122,11 +129,31 @@ def _neighbour(leg: Address, mac: str) -> Iterator[tuple[FlowKey, str]]:
     yield key, advertised
 
 
+def _to_sender(mac: str) -> str:
+    return f"move:NXM_OF_ETH_SRC[]->NXM_OF_ETH_DST[],set_field:{mac}->eth_src"
+
+
 def _vip(vip: Address) -> Iterator[tuple[FlowKey, str]]:
     # All of a VIP goes through conntrack: fragments and ICMP errors have no port to match.
     family, field_name = ("ip", "nw_dst") if vip.version == 4 else ("ipv6", "ipv6_dst")
     key = FlowKey(constants.TABLE_FABRIC, constants.PRIORITY, f"{family},{field_name}={vip}")
     yield key, f"ct(table={constants.TABLE_CONNECTION},zone={constants.CT_ZONE},nat)"
+
+
+def _ping(vip: Address, mac: str) -> tuple[FlowKey, str]:
+    """Return the answer to echo requests, by the switch itself."""
+    if vip.version == 4:
+        match, fields = f"icmp,nw_dst={vip},icmp_type=8,icmp_code=0", ("NXM_OF_IP", "ip_src")
+        reply = "set_field:0->icmp_type"
+    else:
+        match = f"icmp6,ipv6_dst={vip},icmp_type=128,icmp_code=0"
+        fields, reply = ("NXM_NX_IPV6", "ipv6_src"), "set_field:129->icmpv6_type"
+    space, source = fields
+    return (
+        FlowKey(constants.TABLE_FABRIC, constants.PRIORITY_NEW, match),
+        f"{_to_sender(mac)},move:{space}_SRC[]->{space}_DST[],set_field:{vip}->{source},"
+        f"set_field:{_TTL}->nw_ttl,{reply},IN_PORT",
+    )
 
 
 def _new_connections(frontend: Frontend, group: int) -> Iterator[tuple[FlowKey, str]]:

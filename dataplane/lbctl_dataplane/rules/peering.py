@@ -11,12 +11,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from lbctl.model.virtual_service import Address
-from lbctl_dataplane.rules import frontend, maglev, peer_table
+from lbctl_dataplane.rules import frontend, maglev, nft_table, peer_table
 from lbctl_dataplane.rules.frontend import Member, Place
 from lbctl_dataplane.rules.kept import Kept
 from lbctl_dataplane.rules.legs import LegAddress, ServingNode, Shares
 from lbctl_dataplane.rules.nft_elements import Element, Elements, Ends
-from lbctl_dataplane.rules.nft_table import PROTOCOLS
 from lbctl_dataplane.rules.sharing import Known, Legs, Shared, Sharing
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -144,7 +143,7 @@ def elements(shared: Shared, legs: Legs, own: str, *, everywhere: bool) -> Eleme
         for name, number in legs.numbers.items()
         if name == own or legs.nodes[name].leg(version) is not None
     }
-    key = f"{place.vip} . {PROTOCOLS[place.protocol]} . {place.port}"
+    key = nft_table.place_key(place)
     found: dict[Element, Ends] = {
         Element(f"holders{version}", f"{key} . {mark(numbers[name])}"): ()
         for name in holders

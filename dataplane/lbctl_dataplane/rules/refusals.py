@@ -10,34 +10,33 @@ from collections.abc import Collection, Iterator
 
 from lbctl.delta import Delta
 from lbctl.model.virtual_service import Address
-from lbctl_dataplane.rules import constants, nft_sets
+from lbctl_dataplane.rules import constants, nft_table
 from lbctl_dataplane.rules.frontend import Frontend
-from lbctl_dataplane.rules.nft_sets import Chain, Element, Table
+from lbctl_dataplane.rules.nft_elements import Element, Elements, Ends, Table
+from lbctl_dataplane.rules.nft_table import VERSIONS
 
-VERSIONS = (4, 6)
 
-
-def elements(frontend: Frontend, here: Collection[Address]) -> dict[Element, str]:
+def elements(frontend: Frontend, here: Collection[Address]) -> Elements:
     """Return what a frontend needs in the table's sets; `here` are the pods of the switch."""
-    version, place = frontend.place.vip.version, nft_sets.place_key(frontend.place)
+    version, place = frontend.place.vip.version, nft_table.place_key(frontend.place)
     found = [Element(f"vips{version}", str(frontend.place.vip))]
     if any(member.address in here for member in frontend.members):
         found.append(Element(f"taking{version}", place))
     if any(member.address in here for member in frontend.all_members):
         found.append(Element(f"kept{version}", place))
-    return dict.fromkeys(found, "")
+    return dict.fromkeys(found, ())
 
 
-def loosening(change: Delta[Element, str]) -> Delta[Element, str]:
+def loosening(change: Delta[Element, Ends]) -> Delta[Element, Ends]:
     """Return what of a change lets more through: before the switch serves it."""
-    upserts = {key: "" for key in change.upserts if not _is_vip(key)}
-    return Delta(upserts, frozenset(filter(_is_vip, change.deletes)))
+    upserts = (key for key in change.upserts if not _is_vip(key))
+    return Delta(dict.fromkeys(upserts, ()), frozenset(filter(_is_vip, change.deletes)))
 
 
-def tightening(change: Delta[Element, str]) -> Delta[Element, str]:
+def tightening(change: Delta[Element, Ends]) -> Delta[Element, Ends]:
     """Return what of a change refuses more: once the switch serves it no more."""
     deletes = (key for key in change.deletes if not _is_vip(key))
-    return Delta(dict.fromkeys(filter(_is_vip, change.upserts), ""), frozenset(deletes))
+    return Delta(dict.fromkeys(filter(_is_vip, change.upserts), ()), frozenset(deletes))
 
 
 def _is_vip(element: Element) -> bool:
@@ -45,30 +44,28 @@ def _is_vip(element: Element) -> bool:
 
 
 def table(device: str) -> Table:
-    """Return the table without elements; VIP traffic enters by `device`."""
-    return Table(f"netdev {constants.REFUSALS_TABLE}", dict(_sets()), tuple(_chains(device)))
+    """Return the table; VIP traffic enters by `device`."""
+    chains = {name: (hook, rules) for name, hook, rules in _chains(device)}
+    return Table(f"netdev {constants.REFUSALS_TABLE}", dict(_homes()), chains)
 
 
-def _sets() -> Iterator[tuple[str, str]]:
+def _homes() -> Iterator[tuple[str, str]]:
     for version in VERSIONS:
         address = f"ipv{version}_addr"
         place = f"{address} . inet_proto . inet_service"
-        yield f"vips{version}", f"type {address};"
-        yield f"taking{version}", f"type {place};"
-        yield f"kept{version}", f"type {place};"
+        yield f"vips{version}", f"set {{}} {{{{ type {address}; }}}}"
+        yield f"taking{version}", f"set {{}} {{{{ type {place}; }}}}"
+        yield f"kept{version}", f"set {{}} {{{{ type {place}; }}}}"
 
 
-def _chains(device: str) -> Iterator[Chain]:
+def _chains(device: str) -> Iterator[tuple[str, str, tuple[str, ...]]]:
     reset = "meta l4proto 6 reject with tcp reset"
-    yield Chain(
-        "refuse", "", (reset, "meta l4proto { 17, 132 } reject with icmpx port-unreachable")
-    )
+    yield "refuse", "", (reset, "meta l4proto { 17, 132 } reject with icmpx port-unreachable")
     for version in VERSIONS:
-        yield Chain(f"vip{version}", "", tuple(_vip(version)))
+        yield f"vip{version}", "", tuple(_vip(version))
     # Before the guard (0), which drops what is left.
-    hook = f'type filter hook ingress device "{device}" priority -10;'
-    ways = (f"{_ip(v)} daddr @vips{v} goto vip{v}" for v in VERSIONS)
-    yield Chain("entry", hook, tuple(ways))
+    hook = f'type filter hook ingress device "{device}" priority -10'
+    yield "entry", hook, tuple(f"{_ip(v)} daddr @vips{v} goto vip{v}" for v in VERSIONS)
 
 
 def _vip(version: int) -> Iterator[str]:

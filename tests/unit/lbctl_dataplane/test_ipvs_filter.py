@@ -2,7 +2,7 @@
 
 import dataplane_builders as build
 from lbctl_dataplane.rules import ipvs_filter
-from lbctl_dataplane.rules.nft_sets import Element
+from lbctl_dataplane.rules.nft_elements import Element
 
 FOUR, SIX = build.place(), build.place("2001:2::1", "UDP")
 
@@ -35,6 +35,6 @@ def test_ranges_that_let_nobody_in_let_nobody_in() -> None:
 
 
 def test_a_place_that_nobody_serves_is_refused_and_one_served_elsewhere_left_alone() -> None:
-    vacant = {Element("vacant4", "198.18.0.1 . 6 . 80"): ""}
+    vacant = {Element("vacant4", "198.18.0.1 . 6 . 80"): ()}
     assert ipvs_filter.elements(build.frontend(FOUR)) == vacant
     assert ipvs_filter.elements(build.frontend(FOUR, elsewhere=True)) == {}

@@ -137,6 +137,6 @@ def test_no_table_is_not_whole() -> None:
 
 
 def test_what_the_compiler_did_not_read_it_replaces() -> None:
-    texts, changed = NftCompiler(["svc0"]).table.transactions()
+    texts, changed = NftCompiler(["svc0"], pinged=["svc0"]).table.transactions()
     assert texts[0].startswith("add table inet lbctl-node\ndelete table inet lbctl-node\n")
-    assert changed == len(TABLE.chains) + 1
+    assert changed == len(TABLE.chains) + len(nft_rules.frame(["svc0"], ["svc0"]))

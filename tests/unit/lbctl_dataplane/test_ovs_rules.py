@@ -1,5 +1,7 @@
 """Flows and groups of a node."""
 
+import dataclasses
+
 import pytest
 
 import dataplane_builders as build
@@ -34,8 +36,17 @@ def test_a_new_connection_is_committed_to_a_member() -> None:
     assert wanted.splitlines()[0] + "\n" == GOLDEN
 
 
+def test_pings_are_answered_where_a_member_gets_new_connections() -> None:
+    answered = "icmp,nw_dst=198.18.0.1,icmp_type=8,icmp_code=0"
+    for members, lingering, expected in ((["10.0.0.1"], [], True), ([], ["10.0.0.1"], False)):
+        at = build.frontend(build.place(), *members, lingering=build.members(*lingering))
+        found = flows(whole.desired([at], GROUND), constants.TABLE_FABRIC)
+        assert (answered in found) is expected
+
+
 def test_only_packets_to_vips_with_members_get_past_the_first_table() -> None:
-    tables = whole.desired([build.frontend(build.place(), "10.0.0.1")], GROUND)
+    silent = dataclasses.replace(GROUND, answer_pings=False)
+    tables = whole.desired([build.frontend(build.place(), "10.0.0.1")], silent)
     assert flows(tables, constants.TABLE_FABRIC) == {
         "ip,nw_dst=198.18.0.1": "ct(table=21,zone=10,nat)"
     }

@@ -3,7 +3,7 @@
 import dataplane_builders as build
 from lbctl import delta
 from lbctl_dataplane.rules import refusals
-from lbctl_dataplane.rules.nft_sets import Element
+from lbctl_dataplane.rules.nft_elements import Element
 
 KEY = "198.18.0.1 . 6 . 80"
 VIP, TAKING, KEPT = Element("vips4", "198.18.0.1"), Element("taking4", KEY), Element("kept4", KEY)
@@ -27,7 +27,7 @@ def test_all_of_a_vip_without_members_here_is_refused() -> None:
 
 
 def test_a_place_is_opened_before_and_closed_after_the_switch_serves_it() -> None:
-    open_, closed = dict.fromkeys((VIP, TAKING, KEPT), ""), {VIP: ""}
+    open_, closed = dict.fromkeys((VIP, TAKING, KEPT), ()), {VIP: ()}
     opening = delta.diff(open_, closed)
     assert (refusals.loosening(opening), bool(refusals.tightening(opening))) == (opening, False)
     closing = delta.diff(closed, open_)
@@ -35,9 +35,9 @@ def test_a_place_is_opened_before_and_closed_after_the_switch_serves_it() -> Non
 
 
 def test_a_vip_comes_after_its_places_and_goes_before_them() -> None:
-    coming = delta.diff(dict.fromkeys((VIP, TAKING, KEPT), ""), {})
+    coming = delta.diff(dict.fromkeys((VIP, TAKING, KEPT), ()), {})
     assert set(refusals.loosening(coming).upserts) == {TAKING, KEPT}
     assert set(refusals.tightening(coming).upserts) == {VIP}
-    going = delta.diff({}, dict.fromkeys((VIP, TAKING, KEPT), ""))
+    going = delta.diff({}, dict.fromkeys((VIP, TAKING, KEPT), ()))
     assert refusals.loosening(going).deletes == {VIP}
     assert refusals.tightening(going).deletes == {TAKING, KEPT}
