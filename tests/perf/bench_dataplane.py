@@ -18,6 +18,7 @@ from types import FrameType
 import bench_nft_layouts
 import click
 import dataplane_cluster as cluster
+import dataplane_ebpf
 import dataplane_loads as loads
 import dataplane_paths as paths
 import dataplane_programs as programs
@@ -36,7 +37,8 @@ LARGE_CHANGES = 10
 TRAFFIC_ROUNDS = 2
 """For each one of the rest: they are short, and their bar is near."""
 PARTS = ("traffic", "programs", "loads")
-NAMES = report.Names(paths.NFT, paths.PROXY, paths.BASELINES)
+TRIED = (dataplane_ebpf.ROUTED, dataplane_ebpf.SHORT)
+NAMES = report.Names(paths.NFT, paths.PROXY, TRIED, paths.BASELINES)
 BOTH = (programs.AGENT, programs.KUBE_PROXY)
 CALL_S = 60.0
 
@@ -61,9 +63,13 @@ class Controlled:
         await cluster.grow(self._api, self._place.bed, self._services, services)
         self._services = services
 
-    async def keep_ruleset(self) -> None:
-        """Let kube-proxy program what there is, and keep its table."""
+    async def load_kube_proxy(self) -> None:
+        """Let kube-proxy program what there is."""
+        say(f"kube-proxy's table of {self._services:,} Services")
         await self._run(programs.KUBE_PROXY, 0)
+
+    def keep_ruleset(self) -> None:
+        """Keep the table that kube-proxy left when it ended."""
         listing = sh("nft", "-s", "list", "table", "ip", "kube-proxy", inside=self._place.bed.node)
         self.rulesets[self._services] = listing
 
@@ -87,16 +93,17 @@ async def control(
         await cluster.begin(api, place.bed)
         controlled = Controlled(place, api, found)
         await controlled.grow(1)
-        await controlled.keep_ruleset()
+        await controlled.load_kube_proxy()
+        controlled.keep_ruleset()
         if "programs" in only:
             await controlled.grow(MEDIUM)
             await controlled.measure(rounds, 100 // rounds + 1)
         await controlled.grow(large)
-        if "traffic" in only:
-            say(f"kube-proxy's table of {large:,} Services")
-            await controlled.keep_ruleset()
         if "programs" in only:
             await controlled.measure(rounds, LARGE_CHANGES)
+        else:
+            await controlled.load_kube_proxy()
+        controlled.keep_ruleset()
         return controlled.rulesets
 
 
@@ -113,6 +120,8 @@ def opened(rulesets: dict[int, str], large: int) -> Iterator[list[paths.Route]]:
             routes += [
                 stack.enter_context(paths.lbctl_nft(services)),
                 stack.enter_context(paths.kube_proxy(services, rulesets[services])),
+                stack.enter_context(dataplane_ebpf.ebpf(dataplane_ebpf.ROUTED, services)),
+                stack.enter_context(dataplane_ebpf.ebpf(dataplane_ebpf.SHORT, services)),
                 stack.enter_context(paths.lbctl_ovs(services)),
                 stack.enter_context(paths.haproxy(services)),
             ]
@@ -151,6 +160,8 @@ def show(found: report.Found, large: int) -> None:
         print("\n".join(rows), end="\n\n" if rows else "")
     if found.loaded_s:
         print(report.paths_line(found))
+    for line in report.tried_lines(found, NAMES):
+        print(line)
     for bar in report.bars(found, NAMES, large):
         print(bar.line)
 

@@ -14,7 +14,6 @@ from typing import Any
 import dataplane_space as space
 import load
 
-import dataplane_bed
 import real_api
 from dataplane_bed import network_of
 from lbctl.kube import client, resources
@@ -56,7 +55,7 @@ SINK = Asked("sink", space.SINK_VIP, space.SINK_TARGET)
 class Cluster:
     """A node and the API server that its programs ask; both in the node's network."""
 
-    bed: dataplane_bed.Bed
+    bed: space.Node
     kubeconfig: Path
 
 
@@ -71,7 +70,7 @@ def cluster() -> Iterator[Cluster]:
         yield Cluster(bed, kubeconfig)
 
 
-async def begin(api: client.Client, bed: dataplane_bed.Bed) -> None:
+async def begin(api: client.Client, bed: space.Node) -> None:
     """Create the Node, the Services' namespace and the sink."""
     await api.create(resources.NODES, {"metadata": {"name": NODE}})
     address = {"type": "InternalIP", "address": space.LEG}
@@ -80,7 +79,7 @@ async def begin(api: client.Client, bed: dataplane_bed.Bed) -> None:
     await _create(api, SINK, bed)
 
 
-async def grow(api: client.Client, bed: dataplane_bed.Bed, before: int, count: int) -> None:
+async def grow(api: client.Client, bed: space.Node, before: int, count: int) -> None:
     """Create Services from number `before` up to `count`."""
 
     async def one(offset: int) -> None:
@@ -89,7 +88,7 @@ async def grow(api: client.Client, bed: dataplane_bed.Bed, before: int, count: i
     await load.spread(count - before, one, WIDTH)
 
 
-async def _create(api: client.Client, asked: Asked, bed: dataplane_bed.Bed) -> None:
+async def _create(api: client.Client, asked: Asked, bed: space.Node) -> None:
     ends = endpoints(bed, len(space.PODS))
     await api.create(resources.SERVICES, service(asked), load.NAMESPACE)
     await api.create(resources.ENDPOINT_SLICES, slice_of(asked, ends), load.NAMESPACE)
@@ -106,7 +105,7 @@ def service(asked: Asked) -> dict[str, Any]:
     return {"metadata": {"name": asked.name}, "spec": spec}
 
 
-def endpoints(bed: dataplane_bed.Bed, count: int) -> list[dict[str, Any]]:
+def endpoints(bed: space.Node, count: int) -> list[dict[str, Any]]:
     """Return the first `count` pods."""
     return [
         {"addresses": [address], "nodeName": NODE, "conditions": {"ready": True}}

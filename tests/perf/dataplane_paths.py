@@ -53,11 +53,15 @@ class Route:
 
 
 @contextlib.contextmanager
-def direct(name: str, kind: type[dataplane_bed.Bed]) -> Iterator[Route]:
+def direct(name: str, kind: type[space.Node]) -> Iterator[Route]:
     """Route to a pod's own address."""
     with space.node("plain" if kind is space.PlainNode else "direct", kind) as bed:
         address = space.pod_addresses(bed)[0]
-        yield Route(name, 0, Way(bed.client, address, space.TARGET, address, space.SINK_TARGET))
+        yield Route(
+            name,
+            0,
+            Way(bed.client, address, space.TARGET, address, space.SINK_TARGET, bed.programs()),
+        )
 
 
 @contextlib.contextmanager
@@ -98,10 +102,11 @@ def haproxy(services: int) -> Iterator[Route]:
         config = bed.folder / "haproxy.cfg"
         config.write_text(haproxy_config(space.frontends(bed, services)))
         _allow_many_files()
-        began, way = time.monotonic(), vip_way(bed, services)
+        began = time.monotonic()
         argv = space.entering(bed.node, "haproxy", "-db", "-q", "-f", str(config))
         with subprocess.Popen(argv) as child:
             try:
+                way = vip_way(bed, services, child.pid)
                 traffic.wait(way)
                 yield Route(HAPROXY, services, way, time.monotonic() - began)
             finally:
@@ -144,10 +149,11 @@ def _legs() -> tuple[ipaddress.IPv4Address, ...]:
     return (ipaddress.IPv4Address(space.LEG),)
 
 
-def vip_way(bed: dataplane_bed.Bed, services: int) -> Way:
-    """Return how clients reach the last of so many Services."""
+def vip_way(bed: space.Node, services: int, *programs: int) -> Way:
+    """Return how clients reach the last of so many Services; by which processes beside pods'."""
     last, sink = str(space.vip(services - 1)), str(space.SINK_VIP)
-    return Way(bed.client, last, space.PORT, sink, space.PORT)
+    own = (*bed.programs(), *programs)
+    return Way(bed.client, last, space.PORT, sink, space.PORT, own)
 
 
 def _allow_many_files() -> None:

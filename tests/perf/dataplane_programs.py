@@ -27,6 +27,8 @@ from spaces import sh
 POLL_S, CHANGE_POLL_S = 0.01, 0.001
 QUIET_S = 2.0
 """No transaction for so long: all has been loaded."""
+IDLE_SHARE = 0.1
+"""Of a core: less than this is no work of a load any more."""
 GIVE_UP_S = 600.0
 CHANGE_GIVE_UP_S = 60.0
 TICKS_PER_S = os.sysconf("SC_CLK_TCK")
@@ -105,8 +107,7 @@ async def run(
     with _started(program, place) as (child, began):
         loaded_s = await _loaded(place, services, began)
         load_cpu_s = _cpu_s(child.pid)
-        await asyncio.sleep(QUIET_S)
-        before_s = _cpu_s(child.pid)
+        before_s = await _at_rest(child.pid)
         took = [
             await _change(place, api, number * services // changes, program.rest_s)
             for number in range(changes)
@@ -153,6 +154,15 @@ async def _loaded(place: cluster.Cluster, services: int, began: float) -> float:
                 return last - began
             await asyncio.sleep(QUIET_S / 10)
     raise SystemExit(f"not loaded after {GIVE_UP_S:.0f} s; see {place.bed.folder}")
+
+
+async def _at_rest(pid: int) -> float:
+    """Return the CPU time of a process as soon as it has finished what follows a load."""
+    while True:
+        before_s = _cpu_s(pid)
+        await asyncio.sleep(QUIET_S)
+        if _cpu_s(pid) - before_s < IDLE_SHARE * QUIET_S:
+            return _cpu_s(pid)
 
 
 async def _change(place: cluster.Cluster, api: client.Client, number: int, rest_s: float) -> float:

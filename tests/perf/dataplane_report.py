@@ -11,7 +11,6 @@ from dataplane_traffic import Traffic
 PLAIN_ROUTING = "plain routing"
 FLAT = 0.9
 """How much of its connections/s a path keeps that is called flat."""
-
 Key = tuple[str, int]
 """A path or program, and how many Services."""
 
@@ -22,6 +21,8 @@ class Names:
 
     ours: str
     theirs: str
+    tried: Sequence[str]
+    """What would be taken in if it were far better than ours."""
     baselines: Mapping[str, str]
     """What a path is compared with where it is not plain routing as it is."""
 
@@ -52,9 +53,9 @@ def percentile(values: Iterable[float], part: float) -> float:
 def traffic_table(found: Found, names: Names) -> list[str]:
     """Return the rows about packets."""
     rows = [
-        "| path | Services | connections/s | x plain | p50, µs | p99, µs | Mbit/s | x plain "
-        "| failed |",
-        "|---|---|---|---|---|---|---|---|---|",
+        "| path | Services | connections/s | x plain | CPU of one, µs | x plain | p50, µs "
+        "| p99, µs | Mbit/s | x plain | failed |",
+        "|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     for (name, services), rounds in found.traffic.items():
         base = found.traffic[names.baselines.get(name, PLAIN_ROUTING), 0]
@@ -62,6 +63,8 @@ def traffic_table(found: Found, names: Names) -> list[str]:
         rows.append(
             f"| {name} | {services or ''} | {statistics.median(rate):,.0f} "
             f"| {ratio(rate, _rates(base)):.2f} "
+            f"| {statistics.median(_costs(rounds)):.1f} "
+            f"| {ratio(_costs(rounds), _costs(base)):.2f} "
             f"| {statistics.median(one.p50_us for one in rounds):.0f} "
             f"| {statistics.median(one.p99_us for one in rounds):.0f} "
             f"| {statistics.median(stream):,.0f} | {ratio(stream, _streams(base)):.2f} "
@@ -74,8 +77,21 @@ def _rates(rounds: Iterable[Traffic]) -> list[float]:
     return [one.per_s for one in rounds]
 
 
+def _costs(rounds: Iterable[Traffic]) -> list[float]:
+    return [one.cpu_us for one in rounds]
+
+
+def _per_cpu_s(rounds: Iterable[Traffic]) -> list[float]:
+    return [1e6 / one.cpu_us for one in rounds]
+
+
 def _streams(rounds: Iterable[Traffic]) -> list[float]:
     return [one.mbit_s for one in rounds]
+
+
+CONNECTIONS = {"connections/s": _rates, "connections per CPU second": _per_cpu_s}
+"""By what paths are compared. On a busy machine only the second one says much."""
+MEASURES = {**CONNECTIONS, "throughput": _streams}
 
 
 def programs_table(found: Found) -> list[str]:
@@ -151,16 +167,28 @@ def bars(found: Found, names: Names, large: int) -> list[Bar]:
 
 
 def _traffic_bars(found: Found, names: Names, large: int) -> Iterable[Bar]:
-    rates = {key: _rates(rounds) for key, rounds in found.traffic.items()}
-    for services in (1, large):
-        ours, theirs = rates.get((names.ours, services)), rates.get((names.theirs, services))
-        if ours and theirs:
-            what = f"{names.ours} / {names.theirs}, connections/s at {services:,} Services"
-            yield Bar(what, ratio(ours, theirs), 1.0, at_least=True)
-    few, many = rates.get((names.ours, 1)), rates.get((names.ours, large))
-    if few and many:
-        what = f"{names.ours}, connections/s at {large:,} Services / at 1"
-        yield Bar(what, ratio(many, few), FLAT, at_least=True)
+    for measure, rates_of in CONNECTIONS.items():
+        rates = {key: rates_of(rounds) for key, rounds in found.traffic.items()}
+        for services in (1, large):
+            ours, theirs = rates.get((names.ours, services)), rates.get((names.theirs, services))
+            if ours and theirs:
+                what = f"{names.ours} / {names.theirs}, {measure}, Services: {services:,}"
+                yield Bar(what, ratio(ours, theirs), 1.0, at_least=True)
+        few, many = rates.get((names.ours, 1)), rates.get((names.ours, large))
+        if few and many:
+            what = f"{names.ours}, {measure}, {large:,} Services / 1"
+            yield Bar(what, ratio(many, few), FLAT, at_least=True)
+
+
+def tried_lines(found: Found, names: Names) -> Iterable[str]:
+    """Return what experiments gave, and from where on they would be taken in."""
+    ours = found.traffic.get((names.ours, 1))
+    for name in names.tried:
+        tried = found.traffic.get((name, 1))
+        for measure, rates_of in MEASURES.items():
+            if tried and ours:
+                gain = ratio(rates_of(tried), rates_of(ours))
+                yield f"{name} / {names.ours}, {measure}: {gain:.2f} (taken in from 1.2 on)"
 
 
 def _layout_bars(found: Found, large: int) -> Iterable[Bar]:

@@ -49,7 +49,7 @@ def entering(space: str, *argv: str) -> tuple[str, ...]:
     return ("nsenter", f"--net=/run/netns/{space}", *argv)
 
 
-class _Greeting(dataplane_bed.Bed):
+class Node(dataplane_bed.Bed):
     """Pods greet by the compiled server, and the client has many addresses."""
 
     def _serve(self, space: str, name: str, port: int) -> subprocess.Popen[str]:
@@ -66,8 +66,12 @@ class _Greeting(dataplane_bed.Bed):
         for number in range(count):
             sh("ip", "address", "add", f"{first + number}/32", "dev", "up0", inside=self.client)
 
+    def programs(self) -> tuple[int, ...]:
+        """Return the processes that take part in every connection, but for the client."""
+        return tuple(server.pid for server in self._servers.values())
 
-class RoutedNode(_Greeting, routed_bed.RoutedBed):
+
+class RoutedNode(Node, routed_bed.RoutedBed):
     """A node whose pods are plain routes."""
 
     def up(self) -> None:
@@ -90,12 +94,15 @@ class PlainNode(RoutedNode):
         self._plain(space, "eth0")
 
 
-class SwitchedNode(_Greeting):
+class SwitchedNode(Node):
     """A node whose pods are ports of Open vSwitch."""
+
+    def programs(self) -> tuple[int, ...]:
+        return (*super().programs(), int((self.folder / "ovs-vswitchd.pid").read_text()))
 
 
 @contextlib.contextmanager
-def node(name: str, kind: type[dataplane_bed.Bed]) -> Iterator[dataplane_bed.Bed]:
+def node(name: str, kind: type[Node]) -> Iterator[Node]:
     """Have a node with its pods until the block ends."""
     with tempfile.TemporaryDirectory(prefix=PREFIX) as folder:
         made = kind(Path(folder), name)

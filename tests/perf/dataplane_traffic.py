@@ -1,14 +1,18 @@
 """What clients of `make bench-dataplane` get by one path: connections, a stream, latencies."""
 
+import functools
 import json
+import resource
 import subprocess
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from dataplane_space import CLIENTS, entering, load_program
 
-SECONDS, LATENCY_SECONDS, STREAM_SECONDS = 2.0, 0.5, 1.0
+SECONDS, LATENCY_SECONDS, STREAM_SECONDS = 1.5, 0.5, 1.0
 OUTSTANDING = 32
 GIVE_UP_S = 60.0
 
@@ -24,6 +28,8 @@ class Way:
     sink: str
     """Where a stream goes."""
     sink_port: int
+    programs: tuple[int, ...]
+    """Processes that take part, but for the client: the pods', and the path's own."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +38,8 @@ class Traffic:
 
     per_s: float
     """New connections, each greeted."""
+    cpu_us: float
+    """CPU time of one, of all that takes part: a busy machine changes it little."""
     failed: int
     p50_us: int
     p99_us: int
@@ -41,11 +49,33 @@ class Traffic:
 
 def measure(way: Way) -> Traffic:
     """Send by one path: many connections at a time, one at a time, one stream."""
+    before_s = _cpu_s(way.programs)
     many = _connect(way, SECONDS, OUTSTANDING)
+    cpu_us = (_cpu_s(way.programs) - before_s) * 1e6 / max(1, many["per_s"] * SECONDS)
     single = _connect(way, LATENCY_SECONDS, 1)
     stream = _load(way, "stream", way.sink, str(way.sink_port), str(STREAM_SECONDS))
     failed = many["failed"] + single["failed"]
-    return Traffic(many["per_s"], failed, single["p50_us"], single["p99_us"], stream["mbit_s"])
+    latencies = (single["p50_us"], single["p99_us"])
+    return Traffic(many["per_s"], cpu_us, failed, *latencies, stream["mbit_s"])
+
+
+def _cpu_s(programs: Iterable[int]) -> float:
+    """Return the CPU time of processes, of the commands that ended, and of the kernel's threads.
+
+    The kernel's part of a connection runs in whoever sends or in its threads for the rest of it;
+    the scheduler's count of a process holds the former.
+    """
+    ended = resource.getrusage(resource.RUSAGE_CHILDREN)
+    tasks = (task for pid in programs for task in Path(f"/proc/{pid}/task").iterdir())
+    counted = (*tasks, *_kernel_threads())
+    ran_ns = sum(int((task / "schedstat").read_text().split()[0]) for task in counted)
+    return ended.ru_utime + ended.ru_stime + ran_ns / 1e9
+
+
+@functools.cache
+def _kernel_threads() -> tuple[Path, ...]:
+    names = Path("/proc").glob("[0-9]*/comm")
+    return tuple(name.parent for name in names if name.read_text().startswith("ksoftirqd/"))
 
 
 def wait(way: Way) -> None:
