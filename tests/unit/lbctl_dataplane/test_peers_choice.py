@@ -9,6 +9,7 @@ from lbctl.kube import resources
 from lbctl.settings import Settings
 from lbctl.settings_agent import AgentSettings
 from lbctl_dataplane import cli
+from lbctl_dataplane.backends.generation import Others
 from lbctl_dataplane.backends.peers import NoPeers, PeerForwarder, Peers, PeersOff
 from lbctl_dataplane.decisions import View
 from lbctl_dataplane.own_legs import OwnLegs
@@ -19,7 +20,8 @@ LEGS = {1: [("172.31.240.11", "02:00:00:00:00:01")], 2: [("172.31.240.12", "02:0
 
 def chosen(backend: str, setting: str) -> Peers:
     asked = AgentSettings.model_validate({"peers": setting})
-    return cli._peers("node-1", backend, asked, OwnLegs("node-1", Settings()))
+    own = OwnLegs("node-1", Settings())
+    return cli._peers("node-1", backend, asked, own, Others())
 
 
 @pytest.mark.parametrize(
