@@ -47,7 +47,7 @@ class KernelTable:
             for text in texts:
                 await commands.run("nft", "-f", "-", stdin=text, timeout_s=LOADING_S)
             self._kept.took()
-            self._count_own(len(texts))
+            self._others.made(len(texts))
             if looked:
                 await self._verify()
         return changed
@@ -56,7 +56,7 @@ class KernelTable:
         """Run a transaction about what packets wrote into the table; nothing where it is empty."""
         if transaction:
             await commands.run("nft", "-f", "-", stdin=transaction, timeout_s=LOADING_S)
-            self._count_own(1)
+            self._others.made(1)
 
     async def _audit(self) -> bool:
         """Tell whether the table had to be read."""
@@ -82,7 +82,3 @@ class KernelTable:
         self._kept.read_back(await nft_listing.read(self._kept.table))
         self._generation = generation
         return True
-
-    def _count_own(self, transactions: int) -> None:
-        """Note our transactions; what others make between them is found all the same."""
-        self._others.made(transactions)
