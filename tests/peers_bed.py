@@ -96,6 +96,8 @@ class PeersBed:
         self._name = name
         self.numbers = tuple(range(1, nodes + 1))
         self._one_link = one_link
+        self.families: tuple[int, ...] = (4, 6)
+        """IP versions that nodes have a leg of."""
         self.client, self.router = self._space("client"), self._space("router")
         self._spaces: list[str] = []
         self._servers: list[subprocess.Popen[str]] = []
@@ -113,7 +115,7 @@ class PeersBed:
     def way(self, number: int) -> "Way":
         """Return where a node stands."""
         legs, gateways = (
-            tuple(build.ip(address(number, version)) for version in (4, 6))
+            tuple(build.ip(address(number, version)) for version in self.families)
             for address in (self.leg, self._gateway)
         )
         return Way(legs, gateways)
@@ -196,7 +198,7 @@ class PeersBed:
         return list(map(self._serving_node, self.numbers))
 
     def _serving_node(self, number: int) -> dict[str, Any]:
-        legs = [(self.leg(number, version), self._mac(number)) for version in (4, 6)]
+        legs = [(self.leg(number, version), self._mac(number)) for version in self.families]
         said = build.serving_node(f"node-{number}", legs, decisions=1, slices=1)
         said["spec"]["backend"] = "nft"
         return said

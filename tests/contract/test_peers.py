@@ -237,6 +237,21 @@ def test_what_came_by_the_tunnel_goes_no_further(apart: PeersBed) -> None:
         assert (apart.counted(1), apart.counted(2)) == (1, 0)
 
 
+def test_a_tunnel_may_be_carried_by_ipv6_alone(apart: PeersBed) -> None:
+    apart.families = (6,)
+    try:
+        with agents(apart) as nodes:
+            nodes.program(service(), Pod(6, 2))
+            apart.spread_over(1)
+            before = [pieces(apart, number) for number in apart.numbers]
+            with apart.connect(V6) as connection:
+                assert greeting(connection) == ("pod6", CLIENT[6])
+                transfer(connection, 1 << 18)
+            assert [pieces(apart, number) for number in apart.numbers] == before
+    finally:
+        apart.families = (4, 6)
+
+
 def test_the_tunnel_goes_by_the_gateways_of_legs(apart: PeersBed) -> None:
     networks = {1: "172.31.242.0/24", 2: "172.31.241.0/24"}
     for number, other in networks.items():
