@@ -19,8 +19,8 @@ class AgentSettings(Section):
     """The port or interface towards the fabric; traffic to VIPs enters here."""
     legs: tuple[str, ...] = ()
     """`ADDRESS[ via GATEWAY]` of it, ≤ 1 per family; empty: the Node's `lbctl.io/legs`."""
-    peers: Literal["auto", "on", "off"] = "auto"
-    """Forward to other nodes' members: `on` by weight, for plain ECMP; `auto` without own ones."""
+    peers: Literal["auto", "always", "never"] = "auto"
+    """Forward to other nodes' members: `always` by weight (plain ECMP); `auto` without own ones."""
     answer_ping: bool = True
     """VIPs answer ICMP echo requests while they have members; else nobody does."""
     health_check_node_port: Literal["auto", "always", "never"] = "auto"

@@ -135,13 +135,13 @@ def _peers(node: str, backend: str, asked: AgentSettings, own: OwnLegs, others: 
     from lbctl_dataplane.backends import choice, peers
 
     if backend != choice.NFT:
-        wished = asked.peers == "on"
+        wished = asked.peers == "always"
         return peers.NoPeers(
             f"backend {backend} can't forward to peers: set agent.peers to auto" if wished else ""
         )
-    if asked.peers == "off":
+    if asked.peers == "never":
         return peers.PeersOff()
-    everywhere = asked.peers == "on"
+    everywhere = asked.peers == "always"
     return peers.PeerForwarder(
         node, asked.service_interface, own, everywhere=everywhere, others=others
     )

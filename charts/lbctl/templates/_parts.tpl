@@ -46,12 +46,17 @@ annotations:
 {{- $own | default (printf "%s/lbctl-%s:%s" $root.Values.image.repository $component $tag) }}
 {{- end }}
 
+{{/* The agents' settings among the values, but for what each node has of its own. Takes the root. */}}
+{{- define "lbctl.agent-settings" -}}
+{{- toYaml (pick .Values.agent "backend" "bridge" "serviceInterface" "peers" "answerPing" "healthCheckNodePort" "stateDir" "livenessSeconds") }}
+{{- end }}
+
 {{/* The settings of lbctl among the values, as its settings file has them. Takes the root. */}}
 {{- define "lbctl.settings" -}}
 {{- $values := .Values }}
 {{- $settings := pick $values "LbctlSettings" "NetworkSettings" "L4Settings" "ControllerSettings" "addressPools" "nameservice" }}
 {{- $lease := merge (dict "namespace" .Release.Namespace) $values.lease }}
-{{- $agent := pick $values.agent "backend" "bridge" "serviceInterface" "stateDir" "livenessSeconds" }}
+{{- $agent := include "lbctl.agent-settings" . | fromYaml }}
 {{- $metrics := pick $values.metrics "enabled" "port" "agentPort" }}
 {{- toYaml (merge (dict "lease" $lease "agent" $agent "metrics" $metrics) $settings) }}
 {{- end }}
@@ -67,7 +72,7 @@ All others are taken over from the file. Takes (root, component).
 {{- if eq $component "dns" }}
 {{- $read = pick $values.nameservice "workers" "rateLimit" }}
 {{- else if eq $component "agent" }}
-{{- $read = dict "agent" (pick $values.agent "backend" "bridge" "serviceInterface" "stateDir" "livenessSeconds") }}
+{{- $read = dict "agent" (include "lbctl.agent-settings" (index . 0) | fromYaml) }}
 {{- end }}
 {{- $_ := set $read "metrics" $values.metrics.enabled }}
 {{- toJson $read | sha256sum | trunc 16 }}

@@ -28,11 +28,11 @@ def chosen(backend: str, setting: str) -> Peers:
     ("backend", "setting", "kind"),
     [
         ("nft", "auto", PeerForwarder),
-        ("nft", "on", PeerForwarder),
-        ("nft", "off", PeersOff),
+        ("nft", "always", PeerForwarder),
+        ("nft", "never", PeersOff),
         ("ovs", "auto", NoPeers),
-        ("ipvs", "off", NoPeers),
-        ("announce-only", "on", NoPeers),
+        ("ipvs", "never", NoPeers),
+        ("announce-only", "always", NoPeers),
     ],
 )
 def test_nodes_with_nftables_forward_unless_told_not_to(
@@ -43,13 +43,13 @@ def test_nodes_with_nftables_forward_unless_told_not_to(
 
 def test_a_backend_that_cannot_complains_only_when_asked_to() -> None:
     assert asyncio.run(chosen("ovs", "auto").program(EMPTY)).complaint == ""
-    assert asyncio.run(chosen("ovs", "on").program(EMPTY)).complaint == (
+    assert asyncio.run(chosen("ovs", "always").program(EMPTY)).complaint == (
         "backend ovs can't forward to peers: set agent.peers to auto"
     )
 
 
 def test_who_does_not_forward_watches_no_peers() -> None:
-    assert chosen("nft", "off").stores == chosen("ovs", "auto").stores == {}
+    assert chosen("nft", "never").stores == chosen("ovs", "auto").stores == {}
     assert chosen("nft", "auto").stores.keys() == {resources.SERVING_NODES}
 
 
