@@ -224,6 +224,8 @@ CAPABILITIES: dict[str, frozenset[Aspect]] = {
         Aspect.ROUND_ROBIN,
         Aspect.LEAST_CONNECTIONS,
         Aspect.PERSISTENCE_TIMEOUT,
+        Aspect.CONNECTIONS,
+        Aspect.CONNECTIONS_PER_SECOND,
     },
     # The fabric leaves members out that are switched off; kube-proxy knows of no policy.
     "announce-only": frozenset({Aspect.ENABLED}),

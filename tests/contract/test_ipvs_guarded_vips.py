@@ -20,6 +20,7 @@ import pings
 import spaces
 from dataplane_bed import network_of
 from lbctl import delta
+from lbctl.model.policy import Limits
 from lbctl_dataplane.backends.ipvs_filter import NftFilter
 from lbctl_dataplane.rules import ipvs_filter
 from lbctl_dataplane.rules.frontend import Frontend, merged
@@ -74,6 +75,10 @@ class Place:
         with network_of(self.node):
             asyncio.run(body())
 
+    def connection(self, address: str, port: int) -> socket.socket:
+        with network_of(self.client):
+            return socket.create_connection((address, port), timeout=2)
+
     def answer(self, address: str, port: int) -> str:
         """Return who answers; what went wrong otherwise."""
         try:
@@ -118,7 +123,7 @@ def frontends() -> list[Frontend]:
 
 async def program(beside: NftFilter, *wanted: Frontend) -> int:
     """Bring the table to what frontends need; return the number of elements that were changed."""
-    elements = {key: () for entry in wanted for key in ipvs_filter.elements(entry)}
+    elements = {key: ends for entry in wanted for key, ends in ipvs_filter.elements(entry).items()}
     change = delta.diff(elements, await beside.observe())
     await beside.change(change)
     assert not delta.diff(elements, await beside.observe())
@@ -187,6 +192,49 @@ def test_only_clients_in_the_ranges_get_through(place: Place) -> None:
         assert [place.answer(vip, PORT) for vip in VIPS] == ["TimeoutError"] * 2
         await program(beside, *frontends())
         assert [place.answer(vip, PORT) for vip in VIPS] == ["on8080"] * 2
+
+    place.run(body)
+
+
+def within(limits: Limits) -> list[Frontend]:
+    return [replace(entry, limits=limits) for entry in frontends()]
+
+
+def test_connections_beyond_a_limit_are_refused(place: Place) -> None:
+    async def body() -> None:
+        beside = NftFilter("svc0")
+        await program(beside, *within(Limits(connections=1)))
+        for vip in VIPS:
+            with place.connection(vip, PORT):
+                assert place.answer(vip, PORT) == "ConnectionRefusedError"
+                await program(beside, *within(Limits(connections=3)))
+                assert place.answer(vip, PORT) == "on8080"
+            await program(beside, *within(Limits(connections=1)))
+        await program(beside, *frontends())
+        assert [place.answer(vip, PORT) for vip in VIPS] == ["on8080"] * 2
+
+    place.run(body)
+
+
+def test_new_connections_beyond_a_rate_are_refused(place: Place) -> None:
+    async def body() -> None:
+        await program(NftFilter("svc0"), *within(Limits(connections_per_s=1)))
+        for vip in VIPS:
+            answers = [place.answer(vip, PORT) for _ in range(20)]
+            assert answers[0] == "on8080"
+            assert set(answers) == {"on8080", "ConnectionRefusedError"}
+
+    place.run(body)
+
+
+def test_who_may_not_connect_uses_no_limit_up(place: Place) -> None:
+    async def body() -> None:
+        limits = Limits(connections_per_s=1)
+        outside = limited("192.0.2.1/32", "2001:db8:d::/64")
+        await program(NftFilter("svc0"), *(replace(entry, limits=limits) for entry in outside))
+        assert [place.answer(vip, PORT) for vip in VIPS] == ["TimeoutError"] * 2
+        counted = sh("nft", "list", "counter", "inet", "lbctl-ipvs", "over")
+        assert "packets 0 " in counted
 
     place.run(body)
 

@@ -30,9 +30,21 @@ class NftSets:
         """Make a change; in one transaction but for thousands of elements."""
         there: Elements = dict.fromkeys(change.deletes, ())
         first, *rest = tuple(self._table.transactions(change.upserts, there)) or ("",)
-        if not self._whole:
-            first = self._table.new() + first
+        first = ("" if self._whole else self._table.new()) + self._without_limits(change) + first
         for text in filter(None, (first, *rest)):
             self._read_at = None
             await commands.run("nft", "-f", "-", stdin=text, timeout_s=LOADING_S)
         self._whole = True
+
+    def _without_limits(self, change: Delta[Element, Ends]) -> str:
+        """Return what takes elements away that get a limit: one that is there would keep its own.
+
+        They are added first, as they need not be there, and with a limit of their own: of those
+        that take the set's, Linux 6.18 counts the end and not the beginning among the users of
+        conntrack, which stops when there seem to be none (measured).
+        """
+        limits = {
+            key: ends for key, ends in change.upserts.items() if key.home in self._table.limited
+        }
+        added, gone = self._table.transactions(limits, {}), self._table.transactions({}, limits)
+        return "".join((*added, *gone))

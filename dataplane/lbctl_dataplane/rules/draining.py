@@ -85,7 +85,7 @@ class Draining:
         over = {at for at in _addresses(entry) if self._end(entry.key, at, entry) <= now_s}
         if not over:
             return entry
-        # It may be left without members: then it still refuses who goes on sending.
+        # It may be left without members: who goes on sending meets what he would at any such place.
         made = replace(
             entry,
             lingering=tuple(member for member in entry.lingering if member.address not in over),

@@ -10,7 +10,7 @@ import ipaddress
 from collections.abc import Iterator
 
 from lbctl.model.virtual_service import Address
-from lbctl_dataplane.rules import constants, nft_table
+from lbctl_dataplane.rules import constants, nft_limits, nft_table
 from lbctl_dataplane.rules.frontend import Frontend
 from lbctl_dataplane.rules.nft_elements import Element, Elements, Table
 from lbctl_dataplane.rules.nft_table import VERSIONS
@@ -28,7 +28,11 @@ def elements(frontend: Frontend) -> Elements:
             Element(f"allowed{version}", f"{place} . {_range(text)}")
             for text in frontend.source_ranges
         ]
-    return dict.fromkeys(found, ())
+    limits = {
+        Element(f"{home}{version}", place): (limit,)
+        for home, limit in nft_limits.words(frontend.limits)
+    }
+    return {**dict.fromkeys(found, ()), **limits}
 
 
 def vip_element(vip: Address) -> Element:
@@ -51,7 +55,9 @@ def table(device: str, *, answer_pings: bool) -> Table:
     found = [rule for version in VERSIONS for rule in _rules(version, device)]
     if not answer_pings:
         found += [("input", f"{_ping(v)} daddr @vips{v} drop") for v in VERSIONS]
+    found += [("over", rule) for rule in _OVER]
     hooks = {
+        "over": "",
         "entry": f"type nat hook prerouting priority {constants.NODE_HOOK}",
         "input": "type filter hook input priority 0",
     }
@@ -59,7 +65,16 @@ def table(device: str, *, answer_pings: bool) -> Table:
         name: (hook, tuple(rule for chain, rule in found if chain == name))
         for name, hook in hooks.items()
     }
-    return Table(f"inet {constants.IPVS_TABLE}", dict(_homes()), chains)
+    return Table(
+        f"inet {constants.IPVS_TABLE}",
+        dict(_homes()),
+        chains,
+        limited=frozenset(f"{home}{version}" for home in nft_limits.HOMES for version in VERSIONS),
+        counter=nft_table.OVER,
+    )
+
+
+_OVER = (f"counter name {nft_table.OVER}", "meta l4proto 6 reject with tcp reset", "reject")
 
 
 def _homes() -> Iterator[tuple[str, str]]:
@@ -69,6 +84,8 @@ def _homes() -> Iterator[tuple[str, str]]:
         yield f"vips{version}", f"set {{}} {{{{ type {address}; }}}}"
         for name in ("places", "vacant", "limited"):
             yield f"{name}{version}", f"set {{}} {{{{ type {place}; }}}}"
+        for home, kind in nft_limits.HOMES.items():
+            yield f"{home}{version}", f"set {{}} {{{{ type {place}; {kind}; }}}}"
         sources = f"type {place} . {address}; flags interval"
         yield f"allowed{version}", f"set {{}} {{{{ {sources}; }}}}"
 
@@ -80,11 +97,16 @@ def _ping(version: int) -> str:
 def _rules(version: int, device: str) -> Iterator[tuple[str, str]]:
     ip, icmp = ("ip", "icmp") if version == 4 else ("ip6", "icmpv6")
     place = f"{ip} daddr . meta l4proto . th dport"
+    outside = f"{place} @limited{version} {place} . {ip} saddr != @allowed{version} drop"
+    yield "entry", f'iifname "{device}" {outside}'  # who may not connect uses nobody's limit up
+    # An element of these carries a limit of its own, and matches beyond it.
+    for home in nft_limits.HOMES:
+        yield "entry", f'iifname "{device}" {place} @{home}{version} goto over'
     yield "entry", f'iifname "{device}" {place} @places{version} dnat {ip} to {ip} daddr'
     vacant = f'iifname "{device}" {place} @vacant{version}'
     yield "entry", f"meta l4proto 6 {vacant} reject with tcp reset"
     yield "entry", f"meta l4proto != 6 {vacant} reject"
-    yield "input", f"{place} @limited{version} {place} . {ip} saddr != @allowed{version} drop"
+    yield "input", outside
     elsewhere = f"{ip} daddr @vips{version} {place} != @places{version}"
     yield "input", f"meta l4proto 6 {elsewhere} reject with tcp reset"
     yield "input", f"meta l4proto != {icmp} {elsewhere} reject"

@@ -71,7 +71,7 @@ def test_a_terminating_member_that_gets_new_connections_does_not_drain() -> None
     assert draining.drains == ()
 
 
-def test_whose_last_member_drained_refuses_who_goes_on() -> None:
+def test_a_place_whose_last_member_drained_is_still_there() -> None:
     (entry,) = node(1)
     alone = dataclasses.replace(entry, members=())
     draining = Draining()
