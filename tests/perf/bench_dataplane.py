@@ -40,7 +40,7 @@ PARTS = ("traffic", "programs", "loads")
 TRIED = (dataplane_ebpf.ROUTED, dataplane_ebpf.SHORT)
 NAMES = report.Names(paths.NFT, paths.PROXY, TRIED, paths.BASELINES)
 BOTH = (programs.AGENT, programs.KUBE_PROXY)
-CALL_S = 60.0
+CALL_S = 300.0
 
 
 def say(text: str) -> None:

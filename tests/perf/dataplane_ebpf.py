@@ -36,12 +36,14 @@ PLACES: dict[str, tuple[tuple[str, tuple[str, ...], str], ...]] = {
 def ebpf(name: str, services: int) -> Iterator[Route]:
     """Let programs at tc translate, beside no conntrack at all."""
     bed_name = f"{'short' if name == SHORT else 'ebpf'}{services}"
-    with space.node(bed_name, space.RoutedNode) as bed, _bpf_folder(bed.folder) as pins:
-        _load(bed.folder, pins)
-        _attach(bed.node, name, pins)
-        began = time.monotonic()
-        fill(pins, space.frontends(bed, services))
-        yield Route(name, services, vip_way(bed, services), time.monotonic() - began)
+    with space.node(bed_name, space.RoutedNode) as bed:
+        with _bpf_folder(bed.folder) as pins:  # programs in use need no pins
+            _load(bed.folder, pins)
+            _attach(bed.node, name, pins)
+            began = time.monotonic()
+            fill(pins, space.frontends(bed, services))
+            loaded_s = time.monotonic() - began
+        yield Route(name, services, vip_way(bed, services), loaded_s)
 
 
 @contextlib.contextmanager

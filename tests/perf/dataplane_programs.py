@@ -30,7 +30,9 @@ QUIET_S = 2.0
 IDLE_SHARE = 0.1
 """Of a core: less than this is no work of a load any more."""
 GIVE_UP_S = 600.0
-CHANGE_GIVE_UP_S = 60.0
+CHANGE_GIVE_UP_S = 300.0
+LAST_WORDS = 2000
+"""Characters of a log that tell why nothing happened."""
 TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 
 
@@ -134,6 +136,9 @@ def _started(
         child = subprocess.Popen(argv, stdout=out, stderr=out)
         try:
             yield child, began
+        except TimeoutError as error:
+            said = log.read_text()[-LAST_WORDS:]
+            raise SystemExit(f"{program.name} programmed nothing; it said:\n{said}") from error
         finally:
             child.terminate()
             child.wait()
@@ -153,7 +158,7 @@ async def _loaded(place: cluster.Cluster, services: int, began: float) -> float:
             if traffic.answers(way):
                 return last - began
             await asyncio.sleep(QUIET_S / 10)
-    raise SystemExit(f"not loaded after {GIVE_UP_S:.0f} s; see {place.bed.folder}")
+    raise TimeoutError(f"not loaded after {GIVE_UP_S:.0f} s")
 
 
 async def _at_rest(pid: int) -> float:
