@@ -69,7 +69,7 @@ lab.add_command(image_commands.image)
     type=click.Choice(plan.CNIS),
     envvar="LBCTL_LAB_CNI",
     show_envvar=True,
-    help="The pods' network; by default ovs for backend ovs, bridge for nft.",
+    help="The pods' network; by default ovs for backend ovs, else bridge.",
 )
 def up(nodes: int, bare: bool, dev: bool, backend: plan.Backend, cni: plan.Cni | None) -> None:
     """Bring the lab up; what a killed one left behind is swept first."""

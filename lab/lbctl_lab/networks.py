@@ -129,6 +129,9 @@ def _leg_lines(node: plan.Node, cni: plan.Cni) -> list[str]:
         f"addr add {node.leg_v4}/30 dev {leg}",
         f"addr add {node.leg_v6}/64 dev {leg} nodad",
         f"link set {leg} up",
+        # To the legs of other nodes: nodes pass each other packets that they have no member for.
+        f"route add {plan.LEGS_V4} via {node.leg_router_v4}",
+        f"route add {plan.LEGS_V6} via {node.leg_router_v6}",
     ]
 
 

@@ -17,6 +17,9 @@ HOST_V4, HOST_V6 = "172.31.240.1", "fd00:1b:0:240::1"
 ROUTER_V4, ROUTER_V6 = "172.31.240.2", "fd00:1b:0:240::2"
 NODE_NET_V4, NODE_NET_V6 = "172.31.240.0/24", "fd00:1b:0:240::/64"
 
+LEGS_V4, LEGS_V6 = "172.31.241.0/24", "fd00:1b:241::/48"
+"""Where all service legs lie; the router knows the way from each to each."""
+
 # Outside of the node network's /16: what comes from there is a node's, for Kubernetes' own tests.
 CLIENT_NET_V4, CLIENT_NET_V6 = "172.30.242.0/24", "2001:db8:c::/64"
 CLIENT_GATEWAY_V4, CLIENT_GATEWAY_V6 = "172.30.242.1", "2001:db8:c::1"
@@ -46,14 +49,18 @@ SERVICE_INTERFACE = "svc0"
 SERVICE_OFPORT = 100
 CLIENT_INTERFACE = "client0"
 
-Backend = Literal["ovs", "nft"]
+Backend = Literal["ovs", "nft", "announce-only"]
 """What moves the packets of virtual addresses on the nodes."""
 Cni = Literal["ovs", "bridge", "vxlan"]
 """The pods' network: ports of Open vSwitch; of a bridge of the kernel's, nodes and router route to
 them; the same bridge, nodes reach each other's pods by an overlay and nobody else does."""
 BACKENDS: tuple[Backend, ...] = get_args(Backend)
 CNIS: tuple[Cni, ...] = get_args(Cni)
-FITTING: dict[Backend, tuple[Cni, ...]] = {"ovs": ("ovs",), "nft": ("bridge", "vxlan")}
+FITTING: dict[Backend, tuple[Cni, ...]] = {
+    "ovs": ("ovs",),
+    "nft": ("bridge", "vxlan"),
+    "announce-only": ("bridge", "vxlan"),
+}
 """The pods' networks that a backend works with, its default first."""
 
 
