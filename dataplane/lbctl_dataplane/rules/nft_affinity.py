@@ -63,14 +63,15 @@ def hooks() -> Iterator[tuple[str, str, tuple[str, ...]]]:
     """Yield the chains before and after translation."""
     before, after = (f"type filter hook prerouting priority {at}" for at in HOOKS.values())
     yield NUMBERED, before, tuple(_number(ip, version) for version, ip in _IPS.items())
-    # What has a number and no member that gets connections: its packets go on and note nothing.
     numbers = f"{_words(constants.PLACE_NUMBER)}-{_words(constants.PLACE_NUMBER_LAST)}"
-    rest = (f"meta priority {numbers} meta priority set none",)
-    yield "remember", after, (*(_note(ip, version) for version, ip in _IPS.items()), *rest)
+    most = f"meta priority != {numbers} return"
+    notes = (_note(ip, version) for version, ip in _IPS.items())
+    # What has a number and no member that gets connections: its packets go on and note nothing.
+    yield "remember", after, (most, *notes, "meta priority set none")
 
 
 def _number(ip: str, version: int) -> str:
-    to_vips = f"iifname @fabric {ip} daddr @vips{version}"
+    to_vips = f"{ip} daddr @vips{version} iifname @fabric"
     place = f"{ip} daddr . meta l4proto . th dport"
     return f"{to_vips} meta priority set {place} map @{NUMBERED}{version}"
 

@@ -19,7 +19,7 @@ _ICMP = {4: 1, 6: 58}
 _OTHERS = 0xFFFF_FFFF ^ constants.NODE_MARK_MASK
 _MARKED = f"ct mark set ct mark and {_OTHERS:#x} or {constants.NODE_MARK:#x}"
 _RETURNED = (
-    "meta nfproto @returning ct direction reply "
+    "ct direction reply meta nfproto @returning "
     f"ct mark and {constants.NODE_MARK_MASK:#x} == {constants.NODE_MARK:#x} "
     f"meta mark set meta mark and {_OTHERS:#x} or {constants.NODE_MARK:#x}"
 )
@@ -97,7 +97,8 @@ def _chains() -> Iterator[tuple[str, str, tuple[str, ...]]]:
 
 def _to_vips(verdict: str) -> Iterator[str]:
     for version in VERSIONS:
-        match = f"iifname @fabric {_ip(version)} daddr @vips{version}"
+        # Names of devices are long keys: most packets are told by their address.
+        match = f"{_ip(version)} daddr @vips{version} iifname @fabric"
         yield f"{match} {verdict.format(version)}"
 
 
