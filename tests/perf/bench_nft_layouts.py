@@ -180,16 +180,16 @@ def ours(frontends: Sequence[Frontend]) -> Sequence[str]:
     """Return what the agent loads."""
     compiler = NftCompiler(["svc0"], pinged=["svc0"])
     compiler.update(frontends, OPEN)
-    return compiler.transactions()[0]
+    return compiler.table.transactions()[0]
 
 
 def ours_change(frontends: Sequence[Frontend], after: Frontend) -> str:
     """Return what the agent changes."""
     compiler = NftCompiler(["svc0"], pinged=["svc0"])
     compiler.update(frontends, OPEN)
-    compiler.took()
+    compiler.table.took()
     compiler.update([after, *frontends[1:]], OPEN)
-    return compiler.transactions()[0][0]
+    return compiler.table.transactions()[0][0]
 
 
 OURS = Layout("maps by size of table, places in them (ours)", ours, ours_change)
