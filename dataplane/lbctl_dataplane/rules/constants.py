@@ -50,12 +50,12 @@ NODE_MARK_MASK = 0x00FF_0000
 """The other bits are other people's, a router's leg among them."""
 NODE_HOOK = -105
 """Before kube-proxy's destination NAT (-100): of two such chains the first one wins (measured)."""
-NODE_PING_HOOK = -106
+NODE_BEFORE_HOOK = -106
 """Before every destination NAT, which undoes the VIP of a ping whose process began earlier."""
 NODE_GUARD_HOOK = -95
 """After every destination NAT, before routing."""
 NODE_ANSWER_HOOK = -150
-"""After a packet's connection is known (-200), before routing."""
+"""After the connection of what the kernel sends itself is known (-200), before routing."""
 
 PLACE_NUMBER, PLACE_NUMBER_LAST = 0xC800_0000, 0xC8FF_FFFF
 """Priority of a packet to a place that remembers clients, between two hooks of prerouting."""

@@ -34,7 +34,6 @@ TIMES_S = (
 
 Rules name a time, and rules never change.
 """
-HOOKS = {NUMBERED: constants.NODE_HOOK - 1, "remember": constants.NODE_GUARD_HOOK + 1}
 
 
 def homes(version: int) -> Iterator[tuple[str, str]]:
@@ -59,15 +58,22 @@ def times(version: int) -> Iterator[tuple[str, str, tuple[str, ...]]]:
         yield _chain(version, time_s), "", rules
 
 
-def hooks() -> Iterator[tuple[str, str, tuple[str, ...]]]:
-    """Yield the chains before and after translation."""
-    before, after = (f"type filter hook prerouting priority {at}" for at in HOOKS.values())
-    yield NUMBERED, before, tuple(_number(ip, version) for version, ip in _IPS.items())
+def numbered() -> Iterator[str]:
+    """Yield the rules before translation."""
+    return (_number(ip, version) for version, ip in _IPS.items())
+
+
+def remembering() -> str:
+    """Return the rule after translation."""
     numbers = f"{_words(constants.PLACE_NUMBER)}-{_words(constants.PLACE_NUMBER_LAST)}"
-    most = f"meta priority != {numbers} return"
+    return f"meta priority {numbers} jump remember"
+
+
+def remember() -> tuple[str, str, tuple[str, ...]]:
+    """Return the chain that it leads to."""
     notes = (_note(ip, version) for version, ip in _IPS.items())
     # What has a number and no member that gets connections: its packets go on and note nothing.
-    yield "remember", after, (most, *notes, "meta priority set none")
+    return "remember", "", (*notes, "meta priority set none")
 
 
 def _number(ip: str, version: int) -> str:

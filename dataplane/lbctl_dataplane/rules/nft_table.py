@@ -19,7 +19,7 @@ _ICMP = {4: 1, 6: 58}
 _OTHERS = 0xFFFF_FFFF ^ constants.NODE_MARK_MASK
 _MARKED = f"ct mark set ct mark and {_OTHERS:#x} or {constants.NODE_MARK:#x}"
 _RETURNED = (
-    "ct direction reply meta nfproto @returning "
+    "meta nfproto @returning "
     f"ct mark and {constants.NODE_MARK_MASK:#x} == {constants.NODE_MARK:#x} "
     f"meta mark set meta mark and {_OTHERS:#x} or {constants.NODE_MARK:#x}"
 )
@@ -81,18 +81,27 @@ def _chains() -> Iterator[tuple[str, str, tuple[str, ...]]]:
     entry = f"type nat hook prerouting priority {constants.NODE_HOOK}"
     vacant = (f"iifname @fabric {_place(v)} @vacant{v} {_MARKED} goto refuse" for v in VERSIONS)
     yield "entry", entry, (*_to_vips("goto vip{}"), *vacant)
-    pings = f"type filter hook prerouting priority {constants.NODE_PING_HOOK}"
-    # The hook `entry` sees no more than the first ping of each process that pings.
-    yield "pings", pings, tuple(map(_late_pings, VERSIONS))
+    yield from _hooks()
+
+
+def _hooks() -> Iterator[tuple[str, str, tuple[str, ...]]]:
+    """Yield the chains that each packet of the node passes: few, and what tells most of them first.
+
+    The hook `entry` sees no more than the first packet of each connection.
+    """
+    yield "answers", "", (_RETURNED,)
+    yield nft_affinity.remember()
+    answers = "ct direction reply goto answers"
+    before = f"type filter hook prerouting priority {constants.NODE_BEFORE_HOOK}"
+    pings = map(_late_pings, VERSIONS)
+    yield "before", before, (answers, *nft_affinity.numbered(), *pings)
     guard = f"type filter hook prerouting priority {constants.NODE_GUARD_HOOK}"
     # What was not translated has no connection: it must not be routed on, back to the fabric.
-    yield "guard", guard, tuple(_to_vips("drop"))
-    answers = f"type filter hook prerouting priority {constants.NODE_ANSWER_HOOK}"
-    yield "answers", answers, (_RETURNED,)
+    untouched = ("ct status dnat return", *_to_vips("drop"))
+    yield "guard", guard, (nft_affinity.remembering(), *untouched)
     # What the kernel says itself: refusals, and ICMP errors about packets of a connection.
     own = f"type route hook output priority {constants.NODE_ANSWER_HOOK}"
-    yield "own", own, (_RETURNED,)
-    yield from nft_affinity.hooks()
+    yield "own", own, (answers,)
 
 
 def _to_vips(verdict: str) -> Iterator[str]:
