@@ -37,7 +37,7 @@ def refused(frontends: Sequence[Frontend], ground: Ground) -> dict[Element, Ends
     """Return all elements of the table beside a switch."""
     found: dict[Element, Ends] = {}
     for entry in frontends:
-        found |= refusals.elements(entry, ground.pods)
+        found |= refusals.elements(entry)
     return found
 
 

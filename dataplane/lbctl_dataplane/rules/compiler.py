@@ -113,7 +113,7 @@ class Compiler:
     def _put(self, fresh: int) -> None:
         frontend = self._behind.frontends[fresh]
         part = ovs.tables(frontend, self._ground, self._numbers.of(frontend.place))
-        refused = refusals.elements(frontend, self._ground.pods)
+        refused = refusals.elements(frontend)
         self._parts[fresh] = (tuple(part.flows), tuple(part.groups), tuple(refused))
         self._flows.add(part.flows)
         self._groups.add(part.groups)

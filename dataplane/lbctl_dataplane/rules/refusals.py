@@ -6,23 +6,26 @@ switch has nobody for, out of the interface that they came by and to the MAC tha
 route is asked. It keeps no state, so it knows places and no connections.
 """
 
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 
 from lbctl.delta import Delta
-from lbctl.model.virtual_service import Address
 from lbctl_dataplane.rules import constants, nft_table
 from lbctl_dataplane.rules.frontend import Frontend
 from lbctl_dataplane.rules.nft_elements import Element, Elements, Ends, Table
 from lbctl_dataplane.rules.nft_table import VERSIONS
 
 
-def elements(frontend: Frontend, here: Collection[Address]) -> Elements:
-    """Return what a frontend needs in the table's sets; `here` are the pods of the switch."""
+def elements(frontend: Frontend) -> Elements:
+    """Return what a frontend needs in the table's sets.
+
+    A member counts whether or not the switch has a port for it: while the switch restarts it has
+    none, and who is met by silence then goes on afterwards, where a reset would be the end.
+    """
     version, place = frontend.place.vip.version, nft_table.place_key(frontend.place)
     found = [Element(f"vips{version}", str(frontend.place.vip))]
-    if any(member.address in here for member in frontend.members):
+    if frontend.members:
         found.append(Element(f"taking{version}", place))
-    if any(member.address in here for member in frontend.all_members):
+    if frontend.all_members:
         found.append(Element(f"kept{version}", place))
     return dict.fromkeys(found, ())
 
