@@ -125,18 +125,37 @@ def test_after_a_bundle_that_failed_everything_is_read_back(world: OvsWorld) -> 
         assert "" not in names(made)
 
 
+def restart(world: OvsWorld) -> None:
+    world.bed.stop_vswitchd()
+    world.bed.start_vswitchd()
+    world.bed.base_flow()
+
+
+def test_a_switch_that_was_restarted_asks_for_a_pass_though_its_database_is_as_before(
+    world: OvsWorld,
+) -> None:
+    async def scene() -> None:
+        asked = asyncio.Event()
+        backend = ovs.OvsBackend(world.names, lambda: world.legs)
+        async with asyncio.timeout(60), event_loops.running(backend.follow(asked.set)):
+            await asked.wait()
+            await asyncio.to_thread(world.bed.stop_vswitchd)
+            asked.clear()
+            await asyncio.to_thread(world.bed.start_vswitchd)
+            world.bed.base_flow()
+            await asked.wait()
+
+    with network_of(world.bed.node):
+        event_loops.run(scene())
+
+
 def test_a_switch_that_was_restarted_is_noticed_by_the_next_pass(world: OvsWorld) -> None:
     wanted = serve(world, build.place(V4), (1, 2))
-
-    def restart() -> None:
-        world.bed.stop_vswitchd()
-        world.bed.start_vswitchd()
-        world.bed.base_flow()
 
     async def scene(backend: ovs.OvsBackend) -> None:
         await backend.program([wanted])
         there = await asyncio.to_thread(held, world.bed)
-        await asyncio.to_thread(restart)
+        await asyncio.to_thread(restart, world)
         assert (await asyncio.to_thread(held, world.bed)).flows == {}
         assert (await backend.program([wanted])).changed > 0
         assert await asyncio.to_thread(held, world.bed) == there

@@ -28,6 +28,8 @@ log = logging.getLogger(__name__)
 
 _OFCTL = ("ovs-ofctl", "-O", "OpenFlow15", "--no-names")
 RETRY_S = 1.0
+LOOK_S = 0.2
+"""Within this time it is noticed that the switch is another process."""
 FEW = 4
 """Addresses up to which nobody looks first whether they have connections at all."""
 DEBIAN_RUNDIR = "/var/run/openvswitch"
@@ -53,8 +55,12 @@ class OvsBackend:
         self._switch_started = 0
 
     async def follow(self, changed: Callable[[], None]) -> None:
-        """Follow the OVS database for ever: a pod's new port is known as soon as it is there."""
+        """Follow the OVS database, for pods' new ports, and restarts of the switch for ever."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._follow_database(changed))
+            tasks.create_task(_follow_restarts(changed))
 
+    async def _follow_database(self, changed: Callable[[], None]) -> None:
         def known() -> None:
             self._connected = True
             changed()
@@ -270,6 +276,17 @@ async def _vswitchd(*words: str) -> str:
         raise errors.Unavailable(f"{pid_file}: {error}; is ovs-vswitchd running?") from error
     socket = run_dir() / f"ovs-vswitchd.{pid}.ctl"
     return await commands.run("ovs-appctl", "-t", str(socket), *words)
+
+
+async def _follow_restarts(changed: Callable[[], None]) -> None:
+    """Call `changed` whenever the switch has started: it is empty, and its database as before."""
+    started = _pid_written()
+    while True:
+        await asyncio.sleep(LOOK_S)
+        now = _pid_written()
+        if now not in (0, started):
+            started = now
+            changed()
 
 
 def _pid_written() -> int:
