@@ -34,10 +34,10 @@ class LocalFrontends:
 
     def _make(self, key: str) -> None:
         behind = self._behind.get(key, ())
-        made = tuple(
+        known = {entry: entry for entry in self._made.pop(key, ())}
+        found = (
             frontend.frontend_of(claim, behind, self._node) for claim in self._claimants.of(key)
         )
-        if not made:
-            self._made.pop(key, None)
-        elif self._made.get(key) != made:
+        made = tuple(known.get(entry, entry) for entry in found)
+        if made:
             self._made[key] = made
