@@ -158,6 +158,11 @@ def test_the_same_objects_cost_no_command(world: NftWorld) -> None:
 
 DAMAGE = {
     "a slot taken away": "delete element {table} slots4x23 {{ {place} . 3 }}",
+    "a way taken away": "delete element {table} ways4 {{ {place} }}",
+    "a way that leads elsewhere": (
+        "delete element {table} ways4 {{ {place} }}\n"
+        "add element {table} ways4 {{ {place} : goto by4x1 }}"
+    ),
     "a VIP taken away": "delete element {table} vips4 {{ {vip} }}",
     "another limit": (
         "delete element {table} counts4 {{ {place} }}\n"

@@ -72,18 +72,18 @@ def remembering() -> str:
 def remember() -> tuple[str, str, tuple[str, ...]]:
     """Return the chain that it leads to."""
     notes = (_note(ip, version) for version, ip in _IPS.items())
-    # What has a number and no member that gets connections: its packets go on and note nothing.
+    # What has a number and no member that gets connections, or is no client of ours (a pod that
+    # asks for the VIP): its packets go on and note nothing.
     return "remember", "", (*notes, "meta priority set none")
 
 
 def _number(ip: str, version: int) -> str:
-    to_vips = f"{ip} daddr @vips{version} iifname @fabric"
-    place = f"{ip} daddr . meta l4proto . th dport"
-    return f"{to_vips} meta priority set {place} map @{NUMBERED}{version}"
+    # One question for every packet of the node: where it entered is asked of the few that matter.
+    return f"meta priority set {ip} daddr . meta l4proto . th dport map @{NUMBERED}{version}"
 
 
 def _note(ip: str, version: int) -> str:
-    return f"meta priority . {ip} daddr . th dport vmap @{IDLE}{version}"
+    return f"iifname @fabric meta priority . {ip} daddr . th dport vmap @{IDLE}{version}"
 
 
 def known(version: int) -> str:

@@ -77,19 +77,21 @@ class Table:
     def transactions(self, desired: Elements, observed: Elements) -> Iterator[str]:
         """Yield what turns some elements into others; both are what differs, by key.
 
-        One transaction, but for loads of more than `ROOM` elements; then a place changes in one,
-        and a VIP comes after its places and goes before them.
+        One transaction, but for loads of more than `ROOM` elements; then the members of a place
+        and the way to them change in one, and a VIP comes after its places and goes before them.
         """
         now: tuple[dict[Element, Ends], dict[Element, Ends]] = ({}, {})
         size = 0
+        last = ""
         for element in sorted(desired.keys() | observed.keys(), key=lambda e: _order(e, desired)):
+            if size > ROOM and element.key != last:
+                yield self._render(*now)
+                now, size = ({}, {}), 0
+            last = element.key
             for part, ends in zip(now, (desired.get(element), observed.get(element)), strict=True):
                 if ends is not None:
                     part[element] = ends
                     size += max(len(ends), 1)
-            if size > ROOM:
-                yield self._render(*now)
-                now, size = ({}, {}), 0
         if size:
             yield self._render(*now)
 
@@ -145,13 +147,15 @@ def _digest(text: str) -> str:
     return hashlib.blake2s(text.encode(), digest_size=8).hexdigest()
 
 
-def _order(element: Element, desired: Elements) -> tuple[int, Element]:
+def _order(element: Element, desired: Elements) -> tuple[int, str, str]:
     coming = element in desired
     if element.home.startswith("vips"):
-        return (5 if coming else 0), element
-    if element.home.startswith("ends"):
-        return (3 if coming else 1), element
-    return (2 if coming else 4), element
+        turn = 5 if coming else 0
+    elif element.home.startswith(("ends", "ways")):
+        turn = 3 if coming else 1
+    else:
+        turn = 2 if coming else 4
+    return turn, element.key, element.home
 
 
 def _contents(element: Element, ends: Ends | None) -> dict[Element, str]:

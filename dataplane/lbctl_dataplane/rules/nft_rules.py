@@ -38,18 +38,29 @@ def elements(frontend: Frontend, here: Collection[Address], numbers: Numbers) ->
     key = nft_table.place_key(place)
     if not frontend.all_members:
         return {Element(f"vacant{version}", key): ()} if frontend.vacant else {}
-    found: dict[Element, Ends] = {Element(f"vips{version}", str(place.vip)): ()}
+    found = _asked(frontend, key)
     members = tuple(member for member in frontend.members if member.address in here)
     if members:
-        found[Element(f"ends{version}", key)] = ends(members, in_turn=_in_turn(frontend))
+        found |= _remembering(frontend, key, members, numbers)
+    way = nft_table.careful(version) if found else ""
+    if members:
+        slots = ends(members, in_turn=_in_turn(frontend))
+        found[Element(f"ends{version}", key)] = slots
+        way = way or nft_table.way(version, len(slots))
+    if way:
+        found[Element(f"{nft_table.WAYS}{version}", key)] = (f"goto {way}",)
+    found[Element(f"vips{version}", str(place.vip))] = ()
+    return found
+
+
+def _asked(frontend: Frontend, key: str) -> dict[Element, Ends]:
+    """Return what of a place is not as usual, whoever its members are."""
+    version = frontend.place.vip.version
+    found: dict[Element, Ends] = {}
     if frontend.affinity:
         found[Element(f"sticky{version}", key)] = ()
     elif _in_turn(frontend):
         found[Element(f"inturn{version}", key)] = ()
-    if members and frontend.affinity and frontend.affinity_timeout_s:
-        number, timeout_s = numbers.of(place), frontend.affinity_timeout_s
-        for home, name, value in nft_affinity.elements(version, key, number, members, timeout_s):
-            found[Element(home, name)] = (value,)
     for home, limit in nft_limits.words(frontend.limits):
         found[Element(f"{home}{version}", key)] = (limit,)
     if not frontend.open_to_all:
@@ -57,6 +68,17 @@ def elements(frontend: Frontend, here: Collection[Address], numbers: Numbers) ->
         for source in _sources(frontend):
             found[Element(f"sources{version}", f"{key} . {source}")] = ()
     return found
+
+
+def _remembering(
+    frontend: Frontend, key: str, members: Collection[Member], numbers: Numbers
+) -> dict[Element, Ends]:
+    timeout_s = frontend.affinity_timeout_s if frontend.affinity else 0
+    if not timeout_s:
+        return {}
+    number, version = numbers.of(frontend.place), frontend.place.vip.version
+    needed = nft_affinity.elements(version, key, number, members, timeout_s)
+    return {Element(home, name): (value,) for home, name, value in needed}
 
 
 @functools.lru_cache(maxsize=1024)

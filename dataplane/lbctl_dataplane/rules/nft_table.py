@@ -12,6 +12,8 @@ VERSIONS = (4, 6)
 
 OVER = "over"
 """Name of the counter of what was refused beyond a limit."""
+WAYS = "ways"
+"""What the names of the maps begin with that say how members of a place are chosen."""
 _SEED = 0x1B
 _ICMP = {4: 1, 6: 58}
 
@@ -31,6 +33,16 @@ def place_key(place: Place) -> str:
     return f"{place.vip} . {PROTOCOLS[place.protocol]} . {place.port}"
 
 
+def way(version: int, ends: int) -> str:
+    """Return the chain for places with so many ends that ask for nothing else."""
+    return f"by{version}x{ends}"
+
+
+def careful(version: int) -> str:
+    """Return the chain for places that ask for more: ranges, limits, affinity, turns."""
+    return f"careful{version}"
+
+
 def _ip(version: int) -> str:
     return "ip" if version == 4 else "ip6"
 
@@ -46,6 +58,7 @@ def _homes() -> Iterator[tuple[str, str]]:
         ip = _ip(version)
         yield f"vips{version}", f"set {{}} {{{{ type {address}; }}}}"
         yield f"vacant{version}", f"set {{}} {{{{ type {place}; }}}}"
+        yield f"{WAYS}{version}", f"map {{}} {{{{ type {place} : verdict; }}}}"
         yield f"limited{version}", f"set {{}} {{{{ type {place}; }}}}"
         sources = f"type {place} . {address}; flags interval"
         yield f"sources{version}", f"set {{}} {{{{ {sources}; }}}}"
@@ -74,9 +87,13 @@ def _chains() -> Iterator[tuple[str, str, tuple[str, ...]]]:
     yield "over", "", (f"counter name {OVER}", "goto refuse")
     for version in VERSIONS:
         client = f"{_ip(version)} saddr"
+        for slots, rule in zip((1, *maglev.SIZES), _by_ends(version), strict=True):
+            yield way(version, slots), "", (rule, "goto refuse")
         yield f"sticky{version}", "", (*_by_slot(version, _hash(client)), "goto refuse")
         yield from nft_affinity.times(version)
         yield f"inturn{version}", "", (*_by_slot(version, "numgen inc mod {}"), "goto refuse")
+        yield careful(version), "", tuple(_careful(version))
+        yield f"ping{version}", "", tuple(_pinged(version))
         yield f"vip{version}", "", tuple(_vip(version))
     entry = f"type nat hook prerouting priority {constants.NODE_HOOK}"
     vacant = (f"iifname @fabric {_place(v)} @vacant{v} {_MARKED} goto refuse" for v in VERSIONS)
@@ -120,21 +137,38 @@ def _ping(version: int) -> str:
     return f"{'icmp' if version == 4 else 'icmpv6'} type echo-request"
 
 
-def _vip(version: int) -> Iterator[str]:
-    ip, place = _ip(version), _place(version)
-    yield _MARKED
+def _pinged(version: int) -> Iterator[str]:
     # The node's own kernel answers, from the VIP: conntrack puts that back.
     yield f"iifname @pinged {_ping(version)} redirect"
-    yield f"meta l4proto {_ICMP[version]} drop"
+    yield "drop"
+
+
+def _vip(version: int) -> Iterator[str]:
+    yield _MARKED
+    # One question tells all of a place that asks for nothing else.
+    yield f"{_place(version)} vmap @{WAYS}{version}"
+    yield f"meta l4proto {_ICMP[version]} goto ping{version}"
+    yield "goto refuse"
+
+
+def _careful(version: int) -> Iterator[str]:
+    ip, place = _ip(version), _place(version)
     yield f"{place} @limited{version} {place} . {ip} saddr != @sources{version} drop"
     # An element of these carries a limit of its own, and matches beyond it.
     yield from (f"{place} @{home}{version} goto over" for home in nft_limits.HOMES)
     yield f"{_dnat(version)} {nft_affinity.known(version)}"
-    yield f"{_dnat(version)} {place} map @single{version}"
+    single, *slots = _by_ends(version)
+    yield single
     yield f"{place} @sticky{version} goto sticky{version}"
     yield f"{place} @inturn{version} goto inturn{version}"
-    yield from _by_slot(version, _hash(f"{ip} saddr . th sport"))
+    yield from slots
     yield "goto refuse"
+
+
+def _by_ends(version: int) -> Iterator[str]:
+    """Yield a rule for places with one member, and one for each size of table."""
+    yield f"{_dnat(version)} {_place(version)} map @single{version}"
+    yield from _by_slot(version, _hash(f"{_ip(version)} saddr . th sport"))
 
 
 def _by_slot(version: int, slot: str) -> Iterator[str]:

@@ -1,5 +1,7 @@
 """The nftables table of a node: what it holds, and the transactions that change it."""
 
+import re
+
 import pytest
 
 import dataplane_builders as build
@@ -29,12 +31,15 @@ def elements(*addresses: str, vip: str = "198.18.0.1", **fields: object) -> Elem
 def test_one_member_needs_no_table() -> None:
     assert elements(ONE) == {
         Element("vips4", "198.18.0.1"): (),
+        Element("ways4", KEY): ("goto by4x1",),
         Element("ends4", KEY): (f"{ONE} . 8080",),
     }
 
 
 def test_several_members_have_a_maglev_table() -> None:
-    ends = elements(ONE, "10.0.0.2")[Element("ends4", KEY)]
+    found = elements(ONE, "10.0.0.2")
+    ends = found[Element("ends4", KEY)]
+    assert found[Element("ways4", KEY)] == (f"goto by4x{len(ends)}",)
     assert len(ends) == maglev.SIZES[0]
     assert set(ends) == {f"{ONE} . 8080", "10.0.0.2 . 8080"}
 
@@ -74,6 +79,25 @@ def test_affinity_is_an_element_as_well() -> None:
     assert Element("sticky6", "2001:2::1 . 6 . 80") in found
 
 
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"affinity": True},
+        {"affinity": True, "affinity_timeout_s": 60},
+        {"algorithm": "round-robin"},
+        {"limits": Limits(connections=9)},
+        {"limits": Limits(connections_per_s=9)},
+        {"open_to_all": False},
+    ],
+    ids=str,
+)
+def test_a_place_that_asks_for_more_takes_the_careful_way(asked: dict[str, object]) -> None:
+    way = Element("ways4", KEY)
+    assert elements(ONE, "10.0.0.2", **asked)[way] == ("goto careful4",)
+    # Whom nobody serves here is refused by the same rules: who may not connect hears nothing.
+    assert elements(lingering=build.members(ONE), **asked)[way] == ("goto careful4",)
+
+
 def test_equal_members_share_their_table() -> None:
     first, second = (
         nft_rules.elements(
@@ -96,6 +120,25 @@ def test_a_member_less_changes_its_slots_and_nothing_else() -> None:
     assert leaving.startswith("delete element inet lbctl-node slots4x41 {")
     assert leaving.count(",") == coming.count(",") < 20
     assert "10.0.0.4" not in coming
+
+
+def test_the_way_to_a_place_changes_with_its_members() -> None:
+    places = {
+        KEY.replace("198.18.0.1", f"198.18.0.{number}"): nft_rules.ends(
+            build.members(ONE, f"10.0.1.{number}"), in_turn=False
+        )
+        for number in range(250)
+    }
+    load: Elements = {
+        **{Element("ends4", key): ends for key, ends in places.items()},
+        **{Element("ways4", key): (f"goto by4x{len(ends)}",) for key, ends in places.items()},
+    }
+    for texts in (TABLE.transactions(load, {}), TABLE.transactions({}, load)):
+        parts = list(texts)
+        assert len(parts) > 1
+        ways = [set(re.findall(r"([\d.]+) \. 6 \. 80(?: : goto|[,} ])", text)) for text in parts]
+        slots = [set(re.findall(r"([\d.]+) \. 6 \. 80 \. \d+", text)) for text in parts]
+        assert ways == slots
 
 
 def test_a_large_load_comes_in_parts_and_its_vips_come_last() -> None:
