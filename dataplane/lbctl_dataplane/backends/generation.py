@@ -5,6 +5,7 @@ asking costs microseconds where listing a table of thousands of elements costs a
 """
 
 import socket
+from collections.abc import Callable
 
 from lbctl.model import errors
 from lbctl_dataplane.rules import netlink
@@ -39,20 +40,16 @@ def parse(answer: bytes) -> int:
     raise errors.Unavailable(f"nftables generation: the kernel answered {answer[:64].hex()}")
 
 
-def follows(after: int, before: int) -> bool:
-    """Tell whether exactly one transaction lies between two counts."""
-    return after == (before + 1) % _WRAPS
-
-
 class Others:
     """Counts the transactions that are not of one agent, which may own several tables."""
 
-    def __init__(self) -> None:
+    def __init__(self, total: Callable[[], int] = read) -> None:
+        self._total = total
         self._own = 0
 
     def count(self) -> int:
         """Return the kernel's count without our own. Raises Unavailable."""
-        return (read() - self._own) % _WRAPS
+        return (self._total() - self._own) % _WRAPS
 
     def made(self, transactions: int) -> None:
         """Take note of our own; what is not told of counts as others', which costs a reading."""

@@ -18,7 +18,7 @@ from lbctl import delta
 from lbctl.model import errors
 from lbctl.model.virtual_service import Address
 from lbctl_dataplane.backends import audits, commands, connections, tables
-from lbctl_dataplane.backends import generation as netfilter
+from lbctl_dataplane.backends.generation import Others
 from lbctl_dataplane.rules import constants, flows, routes, spread
 
 log = logging.getLogger(__name__)
@@ -55,8 +55,9 @@ class LinuxRouter:
         self._known: Kernel | None = None
         self._ways: tuple[str, ...] = ()
         """All but the table as it was read last, word for word; empty after a change."""
+        self._others = Others()
         self._generation: int | None = None
-        """The kernel's count at which the table is what is known of it."""
+        """The count of others' transactions at which the table is what is known of it."""
         self._fresh = False
         self._audits = audits.Audits()
 
@@ -73,7 +74,7 @@ class LinuxRouter:
         return known
 
     async def _read(self, known: Kernel | None) -> Kernel:
-        generation, ways = netfilter.read(), await _listed_ways()
+        generation, ways = self._others.count(), await _listed_ways()
         if known is not None and (generation, ways) == (self._generation, self._ways):
             return known
         self._known, self._fresh = _parse(await _listed_table(), ways), True
@@ -96,19 +97,13 @@ class LinuxRouter:
                 if self._fresh:
                     await _verify(wanted)
             if transaction:
-                self._count_own()
+                self._others.made(1)
             await _forget_connections(wanted, found)
             begun = await connections.forget_flows(wanted.forgotten, _vips(wanted))
         except BaseException:
             self._known = None
             raise
         return len(change.upserts) + len(change.deletes) + transaction.count("\n") + begun
-
-    def _count_own(self) -> None:
-        """Note our one transaction; with another's beside it the table is to be read again."""
-        now = netfilter.read()
-        known = self._generation
-        self._generation = now if known is not None and netfilter.follows(now, known) else None
 
     def let_through(self, device: str) -> None:
         """Turn reverse-path filters off on a leg: answers come from VIPs: no route leads back."""

@@ -28,8 +28,19 @@ def test_an_answer_without_a_count_is_refused(answer: bytes) -> None:
         generation.parse(answer)
 
 
-def test_one_transaction_lies_between_neighbours_also_where_the_count_wraps() -> None:
-    assert generation.follows(8, 7)
-    assert generation.follows(0, 2**32 - 1)
-    assert not generation.follows(9, 7)
-    assert not generation.follows(7, 7)
+@pytest.mark.parametrize("before", [0, 7, 2**32 - 1])
+def test_our_own_transaction_is_not_of_others_also_where_the_count_wraps(before: int) -> None:
+    counts = iter((before, (before + 1) % 2**32, (before + 2) % 2**32))
+    others = generation.Others(lambda: next(counts))
+    known = others.count()
+    others.made(1)
+    assert others.count() == known
+    assert others.count() != known
+
+
+def test_a_transaction_that_nobody_told_of_is_of_others() -> None:
+    counts = iter((7, 7, 8))
+    others = generation.Others(lambda: next(counts))
+    known = others.count()
+    assert others.count() == known
+    assert others.count() != known
