@@ -15,11 +15,13 @@ from dataplane_bed import network_of
 from lbctl.kube import resources
 from lbctl.model.virtual_service import Address, Listener, VirtualService
 from lbctl.translate.endpoints import Endpoint
+from lbctl_dataplane import serving_nodes
 from lbctl_dataplane.backends.nft import NftBackend
 from lbctl_dataplane.backends.peers import PeerForwarder
 from lbctl_dataplane.decisions import Behind, View
 from lbctl_dataplane.node import Beside, NodeRole
 from lbctl_dataplane.roles import Programmed
+from lbctl_dataplane.rules.legs import ServingNode
 from spaces import sh
 
 V4, V6 = "198.18.0.1", "2001:2::1"
@@ -263,6 +265,13 @@ class Agents:
         view = View((wanted,), {wanted.key: 1}, {wanted.key: Behind(ends)}, 1, 1, concerned=True)
         with network_of(self._bed.node(number)):
             return self._loop.run(self._pass(number, view))
+
+    def serving_nodes(self) -> dict[str, ServingNode]:
+        """Return what the nodes say about themselves since the last pass."""
+        said = self._bed.serving_nodes()
+        for obj, role in zip(said, self._roles.values(), strict=True):
+            obj["spec"].update(serving_nodes.render_forwarding(role.forwarding()))
+        return serving_nodes.parse_nodes(said)
 
     def end(self) -> None:
         """Take away all virtual services, and the agents."""

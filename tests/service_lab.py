@@ -123,10 +123,10 @@ def curl_exit(target: str) -> int:
     return int(client("sh", "-c", f"curl -s -m 2 -o /dev/null {target}; echo $?"))
 
 
-def trace(source: str, place: str) -> Any:
+def trace(source: str, place: str, *words: str) -> Any:
     """Return what `lbctl trace` tells, whatever becomes of the packet."""
     kubeconfig = f"--kubeconfig={lab_commands.ROOT}/admin.kubeconfig"
-    argv = [lab_commands.LBCTL, "trace", source, place, kubeconfig, "-o", "json"]
+    argv = [lab_commands.LBCTL, "trace", source, place, kubeconfig, "-o", "json", *words]
     done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode in (0, 1), done.stderr
     return json.loads(done.stdout)

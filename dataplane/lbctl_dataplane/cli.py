@@ -4,6 +4,7 @@ import asyncio
 import logging
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -59,12 +60,13 @@ _TRACED = {"Delivered": 0, "Unknown": 2}
 @click.option("--udp", "protocol", flag_value="UDP", help="A datagram.")
 @click.option("--sctp", "protocol", flag_value="SCTP")
 @click.option("--tcp", "protocol", flag_value="TCP", default=True, help="The default.")
+@click.option(
+    "--at", "entry", default="", metavar="NODE", help="Where the fabric brings it; else a router."
+)
 @click.option("--kubeconfig", type=click.Path(path_type=Path, dir_okay=False))
 @click.option("--context", default="", help="Of the kubeconfig.")
 @click.option("-o", "--output", type=click.Choice(("text", "json")), default="text")
-def trace(
-    client: str, place: str, protocol: str, kubeconfig: Path | None, context: str, output: str
-) -> None:
+def trace(client: str, place: str, protocol: str, entry: str, output: str, **where: Any) -> None:
     """Walk a new flow from CLIENT to VIP:PORT through what routers and nodes are to do.
 
     Ends with 0 where a member gets it, with 1 where not, with 2 where that cannot be told.
@@ -73,7 +75,7 @@ def trace(
 
     try:
         packet = tracing.parse_packet(client, place, protocol)
-        found = asyncio.run(tracing.walk(packet, kubeconfig, context))
+        found = asyncio.run(tracing.walk(packet, entry, **where))
     except ValueError as error:
         raise click.UsageError(str(error)) from error
     except errors.LbctlError as error:

@@ -20,6 +20,7 @@ from lbctl_dataplane.own_legs import OwnLegs
 from lbctl_dataplane.roles import Programmed
 from lbctl_dataplane.rules import health_ports, local
 from lbctl_dataplane.rules.draining import Drain
+from lbctl_dataplane.rules.legs import Forwarding
 from lbctl_dataplane.serving_node import Exemption
 
 NO_POD_PORT = "NoPodPort"
@@ -119,3 +120,7 @@ class NodeRole:
     def excluded(self) -> str:
         """Return what its own Node says."""
         return self._own.excluded() if self._own is not None else ""
+
+    def forwarding(self) -> Forwarding | None:
+        """Return what it does for its peers since the last pass."""
+        return self._peers.forwarding

@@ -12,6 +12,7 @@ from lbctl_dataplane.backends.choice import Choice
 from lbctl_dataplane.backends.port import Leg
 from lbctl_dataplane.decisions import View
 from lbctl_dataplane.rules.draining import Drain
+from lbctl_dataplane.rules.legs import Forwarding
 from lbctl_dataplane.serving_node import Exemption
 
 
@@ -64,4 +65,8 @@ class Role(Protocol):
 
     def excluded(self) -> str:
         """Return why the fabric should spare this machine; empty: it need not."""
+        ...
+
+    def forwarding(self) -> Forwarding | None:
+        """Return how it passes packets on to its peers; None where it does not."""
         ...

@@ -89,6 +89,9 @@ class RouterRole:
         """Return nothing: who sends traffic to a router is not ours to say."""
         return ""
 
+    def forwarding(self) -> None:
+        """Return None: a router has no peers."""
+
     async def program(self, view: View) -> Programmed:
         """Spread every decision's traffic over the nodes that can take it."""
         found = await self._linux.observe()

@@ -10,8 +10,10 @@ from lbctl.kube import client, resources, retry
 from lbctl.kube.objects import Json
 from lbctl.model import errors
 from lbctl.translate.failing import FailingMember, render_failing
+from lbctl_dataplane import serving_nodes
 from lbctl_dataplane.backends.choice import Choice
 from lbctl_dataplane.backends.port import Leg
+from lbctl_dataplane.rules.legs import Forwarding
 
 log = logging.getLogger(__name__)
 
@@ -111,6 +113,10 @@ class Place(Protocol):
 
     def excluded(self) -> str:
         """Return why the fabric should spare this machine; empty: it need not."""
+        ...
+
+    def forwarding(self) -> Forwarding | None:
+        """Return how it passes packets on to its peers; None where it does not."""
         ...
 
 
@@ -219,6 +225,7 @@ class Reporter:
             "backendReason": self._identity.backend.reason,
             "legs": legs,
             "excluded": self._place.excluded(),
+            **serving_nodes.render_forwarding(self._place.forwarding()),
         }
 
 

@@ -59,7 +59,23 @@ def parse_node(obj: Json) -> legs.ServingNode:
         exempt=frozenset(entry["key"] for entry in status.get("exceptions") or ()),
         excluded=bool(obj["spec"].get("excluded")),
         failing=parse_failing(status),
+        backend=obj["spec"].get("backend") or "",
+        forwarding=_forwarding(obj["spec"]),
     )
+
+
+def _forwarding(spec: Json) -> legs.Forwarding | None:
+    mode = spec.get("peers")
+    networks = tuple(ipaddress.ip_network(text) for text in spec.get("networks") or ())
+    return legs.Forwarding(mode == "always", networks) if mode else None
+
+
+def render_forwarding(forwarding: legs.Forwarding | None) -> Json:
+    """Return what the `spec` of a ServingNode says of it."""
+    if forwarding is None:
+        return {"peers": "", "networks": []}
+    mode = "always" if forwarding.everywhere else "auto"
+    return {"peers": mode, "networks": list(map(str, forwarding.networks))}
 
 
 def known(view: View) -> Known:

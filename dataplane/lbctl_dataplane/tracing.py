@@ -19,10 +19,10 @@ from lbctl.plan import policies
 from lbctl.translate.endpoints import SERVICE_LABEL
 from lbctl.translate.policies import translate_policy
 from lbctl_dataplane import decisions, serving_nodes
-from lbctl_dataplane.rules import tracer
+from lbctl_dataplane.rules import tracer, tracer_entry
 from lbctl_dataplane.rules.frontend import Claim, Member, Place
 from lbctl_dataplane.rules.legs import Knowledge
-from lbctl_dataplane.rules.tracer import Packet, Trace
+from lbctl_dataplane.rules.tracer import Packet, Trace, Way
 
 
 def parse_packet(source: str, place: str, protocol: str) -> Packet:
@@ -37,8 +37,11 @@ def parse_packet(source: str, place: str, protocol: str) -> Packet:
     return Packet(sender, Place(vip, protocol, int(port)))
 
 
-async def walk(packet: Packet, kubeconfig: Path | None, context: str) -> Trace:
-    """Return the trace of a packet by what the cluster says now. Raises LbctlError."""
+async def walk(packet: Packet, entry: str, kubeconfig: Path | None, context: str) -> Trace:
+    """Return the trace of a packet by what the cluster says now. Raises LbctlError.
+
+    `entry` is the node that the fabric brings it to; empty: a router chooses.
+    """
     cluster = kubectl_rules.find(kubeconfig, context, os.environ, Path.home())
     async with client.Client(cluster) as api:
         decided, reported = await asyncio.gather(
@@ -51,7 +54,10 @@ async def walk(packet: Packet, kubeconfig: Path | None, context: str) -> Trace:
         versions = {name_of(obj): spec_version(obj) for obj in decided.items}
         known = await _known(api, claim, versions[claim.service.key])
         policy = "" if claim.service.policy.enabled else await policy_of(api, claim.service.service)
-    return tracer.trace(packet, claim, known, serving_nodes.parse_nodes(reported.items), policy)
+    nodes = serving_nodes.parse_nodes(reported.items)
+    if entry:
+        return tracer_entry.trace(packet, claim, known, nodes, entry, policy)
+    return tracer.trace(packet, claim, known, nodes, policy)
 
 
 async def _known(api: client.Client, claim: Claim, version: int) -> Knowledge:
@@ -79,9 +85,11 @@ def render_text(found: Trace) -> str:
     lines = [f"{found.packet.client} → {_joined(at.vip, at.port)} {at.protocol}"]
     if found.service is not None:
         lines.append(f"  {_served(found.service)}")
+    if found.entry:
+        lines.append(f"  enters by {found.entry}")
     total = sum(way.weight for way in found.ways)
     for way in found.ways:
-        lines.append(f"  {way.node}: {way.weight} of {total} new flows, by leg {way.leg}")
+        lines.append(f"  {way.node}: {way.weight} of {total} new flows, {_by(found, way)}")
         lines += [f"    {_joined(member.address, member.port)}" for member in way.members]
     lines += [f"  {past.node}: none, {past.why}" for past in found.detours]
     return "\n".join([*lines, f"{found.verdict}{': ' if found.why else ''}{found.why}"])
@@ -98,11 +106,13 @@ def render_json(found: Trace) -> str:
             "protocol": at.protocol,
             "verdict": found.verdict,
             "why": found.why,
+            "entry": found.entry or None,
             "virtualService": found.service.name if found.service is not None else None,
             "ways": [
                 {
                     "node": way.node,
                     "leg": str(way.leg),
+                    "by": way.by or None,
                     "weight": way.weight,
                     "members": [_member(member) for member in way.members],
                 }
@@ -112,6 +122,12 @@ def render_json(found: Trace) -> str:
         },
         indent=2,
     )
+
+
+def _by(found: Trace, way: Way) -> str:
+    if way.by:
+        return f"by {'the' if way.by == tracer_entry.LINK else 'device'} {way.by} to {way.leg}"
+    return "here" if way.node == found.entry else f"by leg {way.leg}"
 
 
 def _served(service: VirtualService) -> str:

@@ -8,7 +8,7 @@ import dataclasses
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
-from lbctl_dns import access, lookup, message, tsig
+from lbctl_dns import access, edns, message, tsig
 from lbctl_dns.careful import Transport
 from lbctl_dns.message import Message
 
@@ -24,7 +24,8 @@ _MARKS = tuple(
     )
 )
 _IN = b"\0\x01"
-_ONE_QUESTION = b"\0\x01" + bytes(6)
+_ONE_QUESTION = b"\0\x01" + bytes(5)
+_OPT = 41
 
 
 Clock = Callable[[], int]
@@ -91,8 +92,23 @@ def admit(packet: bytes, known: access.Access, now_s: int) -> Admitted | bytes:
     return signer.sign(refusal, signature.time_s, verdict.error, other)
 
 
+def edns_of(asked: Message) -> edns.Asked | None:
+    """Return what the OPT record of a message asks; None without a sound one."""
+    found = (one for one in asked.records if one.section == 3 and one.rtype == _OPT)
+    opt = next(found, None)
+    return edns.parse(asked.packet[opt.start : opt.end]) if opt else None
+
+
+def our_opt(asked: Message) -> bytes:
+    """Return the OPT record of a reply, nothing where none was asked with; no cookie is made."""
+    wanted = edns_of(asked)
+    return edns.render(wanted.dnssec_ok) if wanted else b""
+
+
 def _refusal(asked: Message, rcode: int) -> bytes:
-    return message.reply_start(asked.packet, rcode) + _ONE_QUESTION + asked.question
+    opt = our_opt(asked)
+    counts = _ONE_QUESTION + bytes((bool(opt),))
+    return message.reply_start(asked.packet, rcode) + counts + asked.question + opt
 
 
 class Gate:
@@ -123,20 +139,33 @@ class Gate:
             return answer(packet, transport, client)
         if isinstance(admitted, bytes):
             return admitted
-        if is_query(admitted.asked, message.AXFR, message.IXFR):
-            return self._transfer(admitted, client, transport, now_s)
+        if self._is_let_in(admitted, client, transport):
+            return HANDED
+        plain = _without_serial(admitted.asked)
         if admitted.key is None:
-            return answer(packet, transport, client)
+            return answer(plain, transport, client)
         size = admitted.key.record_size
         shorter = dataclasses.replace(
             transport, plain=transport.plain - size, ceiling=transport.ceiling - size
         )
-        reply = answer(admitted.asked.packet, shorter, client)
+        reply = answer(plain, shorter, client)
         return reply and admitted.reply(reply, now_s)
 
-    def _transfer(self, admitted: Admitted, client: str, transport: Transport, now_s: int) -> bytes:
+    def _is_let_in(self, admitted: Admitted, client: str, transport: Transport) -> bool:
+        """Tell whether this is a transfer that is to be made; others are refused as any query."""
         by_udp = transport.plain < 65535
-        full = admitted.asked.qtype == message.AXFR
-        if self.known.allows(admitted.key_name, client) and not (by_udp and full):
-            return HANDED
-        return admitted.refused(lookup.REFUSED, now_s)
+        served = (message.IXFR,) if by_udp else (message.AXFR, message.IXFR)
+        asks = is_query(admitted.asked, *served)
+        return asks and self.known.allows(admitted.key_name, client)
+
+
+def _without_serial(asked: Message) -> bytes:
+    """Return an IXFR without the SOA that it starts from, any other message as it is.
+
+    What is left is a plain query, which is refused as one, with EDNS and cookie.
+    """
+    packet = asked.packet
+    if not is_query(asked, message.IXFR):
+        return packet
+    rest = next((one.start for one in asked.records if one.section == 3), len(packet))
+    return packet[:8] + b"\0\0" + packet[10:12] + asked.question + packet[rest:]

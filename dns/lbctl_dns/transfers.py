@@ -12,7 +12,6 @@ from lbctl_dns.journal import Form, History
 
 MAX_MESSAGE = 16 * 1024
 """Bytes of records in a message: under a millisecond to make and sign."""
-_OPT = 41
 _SERVABLE = (message.AXFR, message.IXFR, zone.SOA)
 """A secondary may ask for the SOA on the connection that it takes zones on."""
 
@@ -92,22 +91,15 @@ def _fitted(
 
 def _room(asked: message.Message) -> int:
     """Return how long a datagram may be."""
-    offered = _offered(asked)
-    return 512 if offered is None else min(max(offered, 512), edns.PAYLOAD)
-
-
-def _offered(asked: message.Message) -> int | None:
-    """Return the UDP size that the client offers by EDNS."""
-    found = (one.fixed for one in asked.records if one.rtype == _OPT)
-    at = next(found, None)
-    return None if at is None else int.from_bytes(asked.packet[at + 2 : at + 4])
+    wanted = gate.edns_of(asked)
+    return min(max(wanted.payload, 512), edns.PAYLOAD) if wanted else 512
 
 
 def _messages(asked: message.Message, records: Iterator[bytes]) -> Iterator[bytes]:
     """Yield messages full of records; the first one has the question, and our OPT if asked."""
     start = message.reply_start(asked.packet, 0, authoritative=True)
     question = asked.question
-    opt = b"" if _offered(asked) is None else edns.render()
+    opt = gate.our_opt(asked)
     while batch := _batch(records):
         counts = bool(question), len(batch), 0, bool(opt)
         header = start + b"".join(count.to_bytes(2) for count in counts)

@@ -7,9 +7,13 @@ from collections.abc import Iterator
 
 import pytest
 
+import dataplane_builders as build
 from dataplane_bed import network_of
 from lbctl_dataplane.backends.peers import Forwarded, PeerForwarder, PeersOff
 from lbctl_dataplane.decisions import View
+from lbctl_dataplane.rules import tracer, tracer_entry
+from lbctl_dataplane.rules.legs import Knowledge
+from lbctl_dataplane.rules.tracer import Packet, Trace
 from peers_bed import CLIENT, V4, V6, Agents, PeersBed, Pod, service
 from spaces import sh
 
@@ -265,6 +269,49 @@ def test_the_tunnel_goes_by_the_gateways_of_legs(apart: PeersBed) -> None:
     finally:
         for number, other in networks.items():
             sh("ip", "route", "delete", "unreachable", other, inside=apart.node(number))
+
+
+def traced(nodes: Agents, pods: tuple[Pod, ...], vip: str, entry: int) -> Trace:
+    """Return what a trace says of a packet that enters by a node."""
+    version = 6 if ":" in vip else 4
+    packet = Packet(build.ip(CLIENT[version]), build.place(vip))
+    claim = tracer.claim_at([service()], packet.place)
+    assert claim is not None
+    known = Knowledge(tuple(pod.endpoint(version) for pod in pods), {}, 1)
+    return tracer_entry.trace(packet, claim, known, nodes.serving_nodes(), f"node-{entry}")
+
+
+def reached(bed: PeersBed, vip: str) -> set[str]:
+    """Return the names of the pods that answer 16 connections."""
+    with connections(bed, vip, 16) as made:
+        return {greeting(one)[0] for one in made}
+
+
+@both
+@pytest.mark.parametrize("everywhere", [False, True])
+def test_a_trace_tells_what_packets_meet_at_each_node(
+    near: PeersBed, vip: str, everywhere: bool
+) -> None:
+    pods = (Pod(1, 1), Pod(4, 3))
+    with agents(near, everywhere=everywhere) as nodes:
+        nodes.program(service(), *pods)
+        for entry in near.numbers:
+            near.spread_over(entry)
+            found = traced(nodes, pods, vip, entry)
+            met = reached(near, vip)
+            there = {pod.name: pod.address(6 if ":" in vip else 4) for pod in pods}
+            assert {str(member.address) for member in found.members} == {there[n] for n in met}
+            assert {way.by for way in found.ways if way.node != f"node-{entry}"} <= {"link"}
+
+
+@both
+def test_a_trace_tells_of_the_tunnel(apart: PeersBed, vip: str) -> None:
+    with agents(apart) as nodes:
+        nodes.program(service(), Pod(6, 2))
+        apart.spread_over(1)
+        found = traced(nodes, (Pod(6, 2),), vip, 1)
+        assert [(way.node, way.by) for way in found.ways] == [("node-2", "lbctl-vx")]
+        assert reached(apart, vip) == {"pod6"}
 
 
 DAMAGE = {

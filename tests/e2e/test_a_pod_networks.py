@@ -6,7 +6,18 @@ import pytest
 
 from lab_commands import eventually, lab
 from lbctl_lab import plan
-from service_lab import Kuard, answering, client, curl_exit, dig, held, programmed, router, url
+from service_lab import (
+    Kuard,
+    answering,
+    client,
+    curl_exit,
+    dig,
+    held,
+    programmed,
+    router,
+    trace,
+    url,
+)
 
 pytestmark = [pytest.mark.lab, pytest.mark.lab_alone]
 NODES = ("node-1", "node-2")
@@ -92,6 +103,18 @@ def test_clients_that_no_route_of_the_nodes_leads_to_are_served(kuard: Kuard) ->
         for node in NODES:
             for network, router_end in ways:
                 lab("exec", node, "--", "ip", "route", "replace", network, "via", router_end)
+
+
+def test_a_trace_tells_that_a_node_without_members_passes_on_to_its_peer(kuard: Kuard) -> None:
+    kuard.scale(1)
+    eventually(lambda: len(kuard.pod_addresses()) == 1, 30, "the others have ended")
+    home = kuard.kubectl("get", "pods", "-o", "jsonpath={.items[*].spec.nodeName}")
+    (other,) = set(NODES) - {home}
+    by = {home: None, other: "lbctl-vx"}
+    for entry in NODES:
+        found = trace(plan.CLIENT_V4, f"{kuard.addresses()[0]}:8080", "--at", entry)
+        assert found["verdict"] == "Delivered"
+        assert [(way["node"], way["by"]) for way in found["ways"]] == [(home, by[entry])]
 
 
 def test_a_deleted_service_leaves_nothing(kuard: Kuard) -> None:

@@ -13,12 +13,12 @@ from lbctl.kube.store import Change, Store
 from lbctl.model import errors
 from lbctl.model.virtual_service import Address
 from lbctl_dataplane import serving_nodes
-from lbctl_dataplane.backends import choice, commands, vxlan
+from lbctl_dataplane.backends import commands, vxlan
 from lbctl_dataplane.backends.generation import Others
 from lbctl_dataplane.backends.kernel_table import KernelTable
 from lbctl_dataplane.decisions import View
 from lbctl_dataplane.rules import constants, peer_table, peering, tunnel
-from lbctl_dataplane.rules.legs import ServingNode
+from lbctl_dataplane.rules.legs import Forwarding, Network, ServingNode
 from lbctl_dataplane.rules.nft_elements import KeptTable
 from lbctl_dataplane.rules.peering import Ground, Peering
 from lbctl_dataplane.working import Working
@@ -44,6 +44,11 @@ class Peers(Protocol):
         """Return what it watches."""
         ...
 
+    @property
+    def forwarding(self) -> Forwarding | None:
+        """Return what it did at the last pass; None: it passed nothing on."""
+        ...
+
     def follow(self, changed: Callable[[], None]) -> None:
         """Call `changed` from now on whenever peers say something else."""
         ...
@@ -67,6 +72,8 @@ class Way(Protocol):
 
 class NoPeers:
     """For backends that can't forward."""
+
+    forwarding: Forwarding | None = None
 
     def __init__(self, complaint: str = "") -> None:
         """Complain where somebody asked for it."""
@@ -101,7 +108,7 @@ class PeersOff(NoPeers):
 class _Service:
     """The service interface as the kernel shows it."""
 
-    networks: tuple[peering.Network, ...]
+    networks: tuple[Network, ...]
     mtu: int
     index: int
 
@@ -128,6 +135,7 @@ class PeerForwarder:
         self._service: _Service | None = None
         self._vxlan: vxlan.Vxlan | None = None
         self._filtered = False
+        self.forwarding: Forwarding | None = None
         self._again_at, self._failed = 0.0, Forwarded()
         self._begin()
 
@@ -168,7 +176,7 @@ class PeerForwarder:
         try:
             changed = await self._program(view)
         except errors.LbctlError as error:
-            self._service = None
+            self._service = self.forwarding = None
             self._table.distrust()
             self._again_at = clock() + RETRY_S
             self._failed = Forwarded(complaint=f"nothing new is forwarded to peers: {error}")
@@ -177,8 +185,7 @@ class PeerForwarder:
 
     async def _program(self, view: View) -> int:
         if self._nodes is None:
-            able = (obj for obj in self._store if obj["spec"].get("backend") == choice.NFT)
-            self._nodes = serving_nodes.parse_nodes(able)
+            self._nodes = peering.taking(serving_nodes.parse_nodes(self._store))
         nodes = self._nodes
         service, legs = await self._look(), self._way.now()
         underlay = legs[0].version if legs else 0
@@ -188,7 +195,9 @@ class PeerForwarder:
             ground = replace(ground, tunnel=self._vxlan.index)
         known = serving_nodes.known(self._working.of(view, nodes.values()))
         self._peering.update(known, nodes, ground)
-        return changed + await self._table.make_it_so()
+        changed += await self._table.make_it_so()
+        self.forwarding = Forwarding(self._everywhere, service.networks)
+        return changed
 
     async def _look(self) -> _Service:
         """Return the service interface as it was at the last audit, or is when that is due."""

@@ -5,6 +5,7 @@ the router must not send what the node would drop. Who took part stays in for as
 members, whatever else changes, so that a change elsewhere moves no traffic.
 """
 
+import ipaddress
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -23,6 +24,19 @@ class LegAddress:
     mac: str
 
 
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+@dataclass(frozen=True, slots=True)
+class Forwarding:
+    """How a node passes packets on to its peers."""
+
+    everywhere: bool
+    """To all by weight, itself among them; else only what it has no members of."""
+    networks: tuple[Network, ...] = ()
+    """Of its service interface: a peer's leg in one of them is on the same link."""
+
+
 @dataclass(frozen=True, slots=True)
 class ServingNode:
     """What a node says about itself."""
@@ -37,6 +51,10 @@ class ServingNode:
     """It is to get no new connections while others can take them."""
     failing: tuple[FailingMember, ...] = ()
     """Its members that fail their health monitor."""
+    backend: str = ""
+    """What moves its packets; empty: it has not said."""
+    forwarding: Forwarding | None = None
+    """None: it passes nothing on."""
 
     def leg(self, version: int) -> LegAddress | None:
         """Return its leg of one IP version."""

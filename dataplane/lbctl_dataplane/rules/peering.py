@@ -6,19 +6,20 @@ would: a flow that the fabric moves to another node goes on to the node that has
 
 import functools
 import hashlib
-import ipaddress
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from lbctl.model.virtual_service import Address
+from lbctl.translate.endpoints import Endpoint
 from lbctl_dataplane.rules import frontend, maglev, nft_table, peer_table
-from lbctl_dataplane.rules.frontend import Member, Place
+from lbctl_dataplane.rules.frontend import Claim, Member, Place
 from lbctl_dataplane.rules.kept import Kept
-from lbctl_dataplane.rules.legs import LegAddress, ServingNode, Shares
+from lbctl_dataplane.rules.legs import LegAddress, Network, ServingNode, Shares
 from lbctl_dataplane.rules.nft_elements import Element, Elements, Ends
 from lbctl_dataplane.rules.sharing import Known, Legs, Shared, Sharing
 
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+TAKING = frozenset({"nft"})
+"""Backends of nodes that packets may be passed on to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +96,11 @@ def numbers(names: Iterable[str], own: str) -> dict[str, int]:
     return {name: peer_table.HERE if name == own else number for number, name in found.items()}
 
 
+def taking(nodes: Mapping[str, ServingNode]) -> dict[str, ServingNode]:
+    """Return the nodes that packets may be passed on to."""
+    return {name: node for name, node in nodes.items() if node.backend in TAKING}
+
+
 def reachable(nodes: Mapping[str, ServingNode], ground: Ground) -> dict[str, ServingNode]:
     """Return the nodes with the legs alone that this node can send to."""
     return {
@@ -129,13 +135,18 @@ def mark(number: int) -> str:
     return f"{number:#010x}"
 
 
+def passes_on(claim: Claim, endpoints: Iterable[Endpoint], own: str, *, everywhere: bool) -> bool:
+    """Tell whether a node passes on packets to a place that peers have members of."""
+    if claim.service.policy.external_traffic_policy == "Local":
+        return False
+    return everywhere or own not in frontend.holders(claim, endpoints)
+
+
 def elements(shared: Shared, legs: Legs, own: str, *, everywhere: bool) -> Elements:
     """Return what the table holds for one place; nothing where it is not passed on."""
     claim, place = shared.claim, shared.claim.place
-    holders = frontend.holders(claim, shared.knowledge.endpoints)
-    if claim.service.policy.external_traffic_policy == "Local":
-        return {}
-    if own in holders and not everywhere:
+    endpoints = shared.knowledge.endpoints
+    if not passes_on(claim, endpoints, own, everywhere=everywhere):
         return {}
     version = place.vip.version
     numbers = {
@@ -146,7 +157,7 @@ def elements(shared: Shared, legs: Legs, own: str, *, everywhere: bool) -> Eleme
     key = nft_table.place_key(place)
     found: dict[Element, Ends] = {
         Element(f"holders{version}", f"{key} . {mark(numbers[name])}"): ()
-        for name in holders
+        for name in frontend.holders(claim, endpoints)
         if name in numbers
     }
     if not found:

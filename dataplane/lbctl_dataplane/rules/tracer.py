@@ -1,7 +1,8 @@
 """What a client's first packet to a VIP meets on its way, by what is decided and reported. Pure.
 
-It uses the rules that routers and nodes are programmed by: who wins a place, who has a share of it,
-which members a node chooses from. What it cannot tell is which of several a flow's hash will pick.
+`trace` begins at a router that weighs nodes, `tracer_entry` at one node. Both use the rules that
+routers and nodes are programmed by: who wins a place, who has a share of it, which members a node
+chooses from. What they cannot tell is which of several a flow's hash will pick.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -24,7 +25,7 @@ class Verdict(StrEnum):
     DROPPED = "Dropped"
     """A node lets it go without an answer: its source may not connect."""
     UNKNOWN = "Unknown"
-    """The address is no VIP of ours; where it goes is not lbctl's to say."""
+    """Where it goes is not lbctl's to say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +38,7 @@ class Packet:
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """One node that the router may send the flow to."""
+    """One node that the router, or the node where the flow enters, may send it to."""
 
     node: str
     leg: Address
@@ -45,6 +46,8 @@ class Way:
     """Its share is this weight among those of all ways."""
     members: tuple[Member, ...]
     """One of them gets the flow; empty: the node drops it."""
+    by: str = ""
+    """How it gets there from another node: `link` or the tunnel's device; empty: it need not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +69,8 @@ class Trace:
     service: VirtualService | None = None
     ways: tuple[Way, ...] = ()
     detours: tuple[Detour, ...] = ()
+    entry: str = ""
+    """The node that the flow enters by; empty: a router chooses."""
 
     @property
     def members(self) -> frozenset[Member]:
@@ -108,22 +113,26 @@ def trace(
 
     `policy` is the name of the L4Policy that counts for its Service, where it is known.
     """
-    failing = _failing(claim, nodes)
-    working = replace(known, endpoints=without_failing(known.endpoints, failing))
-    given = legs.shares(claim, working, nodes, frozenset())
-    ways, admitted = [], True
+    ways = shared(packet, claim, known, nodes)
+    past = detours(claim, known, nodes, frozenset(way.node for way in ways))
+    none = unusable(claim, known, policy) or ("" if ways else _NOT_YET)
+    verdict, why = (Verdict.REFUSED, none) if none else ending(packet, ways)
+    return Trace(packet, verdict, why, claim.service, ways, tuple(past))
+
+
+def shared(
+    packet: Packet, claim: Claim, known: Knowledge, nodes: Mapping[str, ServingNode]
+) -> tuple[Way, ...]:
+    """Return who of these nodes have a share of the new flows."""
+    given = legs.shares(claim, working(claim, known, nodes), nodes, frozenset())
+    found = []
     for name, weight in given.items():
-        there = _at(name, claim, known, failing)
         leg = nodes[name].leg(packet.place.vip.version)
+        there = frontend_at(name, claim, known, nodes)
         admitted = admits(there, packet.client)
         if leg is not None:
-            ways.append(Way(name, leg.address, weight, there.members if admitted else ()))
-    able = frozenset(end.node for end in frontend.usable_at(claim, working.endpoints))
-    detours = tuple(_detours(claim, known, nodes, frozenset(given), able))
-    verdict, why = _ending(packet, claim, known, ways, admitted=admitted)
-    if verdict is Verdict.REFUSED and not claim.service.policy.enabled:
-        why = f"{f'L4Policy {policy}' if policy else 'its policy'} says enabled: false"
-    return Trace(packet, verdict, why, claim.service, tuple(ways), detours)
+            found.append(Way(name, leg.address, weight, there.members if admitted else ()))
+    return tuple(found)
 
 
 def admits(there: Frontend, client: Address) -> bool:
@@ -131,30 +140,33 @@ def admits(there: Frontend, client: Address) -> bool:
     return there.open_to_all or frontend.within(client, there.source_ranges)
 
 
-def _ending(
-    packet: Packet, claim: Claim, known: Knowledge, ways: Sequence[Way], *, admitted: bool
-) -> tuple[Verdict, str]:
-    if not frontend.usable_at(claim, known.endpoints):
-        version = packet.client.version
-        ready = [end for end in known.endpoints if end.ready and end.address.version == version]
-        kept_out = any(not frontend.weight(claim, end) for end in ready)
-        why = "its ready endpoints have weight 0" if kept_out else "it has no usable endpoint"
-        return Verdict.REFUSED, why
-    if not ways:
-        return Verdict.REFUSED, "no node that has members can take it yet"
-    if not admitted:
-        return Verdict.DROPPED, f"{packet.client} is in none of its source ranges"
-    return Verdict.DELIVERED, ""
+_NOT_YET = "no node that has members can take it yet"
 
 
-def _detours(
-    claim: Claim,
-    known: Knowledge,
-    nodes: Mapping[str, ServingNode],
-    taking: frozenset[str],
-    able: frozenset[str],
+def unusable(claim: Claim, known: Knowledge, policy: str) -> str:
+    """Return why nobody gets new flows of a claim; empty where somebody does."""
+    if not claim.service.policy.enabled:
+        return f"{f'L4Policy {policy}' if policy else 'its policy'} says enabled: false"
+    if frontend.usable_at(claim, known.endpoints):
+        return ""
+    version = claim.vip.address.version
+    ready = [end for end in known.endpoints if end.ready and end.address.version == version]
+    kept_out = any(not frontend.weight(claim, end) for end in ready)
+    return "its ready endpoints have weight 0" if kept_out else "it has no usable endpoint"
+
+
+def ending(packet: Packet, ways: Iterable[Way]) -> tuple[Verdict, str]:
+    """Return what becomes of a packet that has ways, and why."""
+    if any(way.members for way in ways):
+        return Verdict.DELIVERED, ""
+    return Verdict.DROPPED, f"{packet.client} is in none of its source ranges"
+
+
+def detours(
+    claim: Claim, known: Knowledge, nodes: Mapping[str, ServingNode], taking: frozenset[str]
 ) -> Iterable[Detour]:
-    """Yield the nodes with members that are sent nothing; the members of those `able` work."""
+    """Yield the nodes with members that are sent nothing; those `taking` are sent some."""
+    able = {end.node for end in frontend.usable_at(claim, working(claim, known, nodes).endpoints)}
     usable = frontend.usable_at(claim, known.endpoints)
     for name in sorted({endpoint.node for endpoint in usable} - taking):
         node = nodes.get(name)
@@ -166,14 +178,22 @@ def _detours(
         yield Detour(name, why or "others go first")
 
 
+def working(claim: Claim, known: Knowledge, nodes: Mapping[str, ServingNode]) -> Knowledge:
+    """Return what is known without the members that fail, where others do not."""
+    return replace(known, endpoints=without_failing(known.endpoints, _failing(claim, nodes)))
+
+
 def _failing(claim: Claim, nodes: Mapping[str, ServingNode]) -> Failing:
     """Return which members fail their health monitor, each by the word of its node."""
     told = ((node.name, member) for node in nodes.values() for member in node.failing)
     return by_key(told).get(claim.service.key, frozenset())
 
 
-def _at(node: str, claim: Claim, known: Knowledge, failing: Failing) -> Frontend:
+def frontend_at(
+    node: str, claim: Claim, known: Knowledge, nodes: Mapping[str, ServingNode]
+) -> Frontend:
     """Return what a node programs for a claim."""
+    failing = _failing(claim, nodes)
     there = frontend.frontend_of(claim, known.endpoints, node)
     protocol = claim.place.protocol
     out = {m for m in there.members if (node, m.address, protocol, m.port) in failing}

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import copy
+import ipaddress
 from collections.abc import Callable
 from typing import Any
 
@@ -10,7 +11,9 @@ import dataplane_builders as build
 import event_loops
 from lbctl.kube.resources import Resource
 from lbctl.model import errors
+from lbctl_dataplane import serving_nodes
 from lbctl_dataplane.backends.port import Leg
+from lbctl_dataplane.rules.legs import Forwarding
 from lbctl_dataplane.serving_node import Exemption, Identity, Report, Reporter, capped
 
 LEG = Leg(build.ip("172.31.241.6"), "02:00:00:00:00:06")
@@ -69,12 +72,16 @@ class Machine:
     def __init__(self, legs: tuple[Leg, ...] | None) -> None:
         self._legs = legs
         self.reason = ""
+        self.forwards: Forwarding | None = None
 
     def legs(self) -> tuple[Leg, ...] | None:
         return self._legs
 
     def excluded(self) -> str:
         return self.reason
+
+    def forwarding(self) -> Forwarding | None:
+        return self.forwards
 
 
 class Bench:
@@ -113,6 +120,8 @@ def test_the_object_is_made_with_its_legs_and_then_acknowledges() -> None:
         "backendReason": "setting agent.backend",
         "legs": [{"family": "IPv4", "address": "172.31.241.6", "mac": "02:00:00:00:00:06"}],
         "excluded": "",
+        "peers": "",
+        "networks": [],
     }
     assert bench.server.object["status"] == {
         "decisions": "7", "slices": "9", "allFailing": False, "message": "", "exceptions": [],
@@ -140,6 +149,17 @@ def test_an_exclusion_is_told_and_taken_back() -> None:
         assert bench.server.object is not None
         assert bench.server.object["spec"]["excluded"] == reason
         assert not bench.reporter.place_differs()
+
+
+def test_what_is_passed_on_to_peers_is_told_and_taken_back() -> None:
+    bench = Bench()
+    networks = (ipaddress.ip_network("172.31.241.0/24"),)
+    for version, forwards in enumerate((Forwarding(True, networks), None), 7):
+        bench.machine.forwards = forwards
+        assert bench.reporter.place_differs()
+        bench.run(lambda wanted=str(version): bench.decisions() == wanted, Report(version, 9))  # type: ignore[misc]
+        assert bench.server.object is not None
+        assert serving_nodes.parse_node(bench.server.object).forwarding == forwards
 
 
 def test_a_write_of_somebody_else_is_read_and_written_over() -> None:

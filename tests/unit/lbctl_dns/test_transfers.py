@@ -78,6 +78,43 @@ def test_a_worker_refuses_what_no_rule_allows(qtype: int) -> None:
     assert rcode(from_elsewhere) == lookup.REFUSED
 
 
+@pytest.mark.parametrize("dnssec_ok", [False, True])
+@pytest.mark.parametrize(("qtype", "serial"), [(message.AXFR, None), (message.IXFR, 7)])
+def test_a_refused_transfer_is_answered_with_edns_as_any_query(
+    qtype: int, serial: int | None, dnssec_ok: bool
+) -> None:
+    opt = edns.render(dnssec_ok)
+    refused = asked(request(qtype, serial, opt))
+    assert refused
+    assert (rcode(refused), refused[-len(opt) :]) == (lookup.REFUSED, opt)
+    assert refused == worker().answer(nb.query("lb.example", qtype, opt=opt), wire.TCP, CLIENT)
+
+
+def test_a_refused_transfer_gets_a_cookie_and_is_told_the_version_that_we_know() -> None:
+    cookie = edns.render(options=b"\0\x0a\0\x08abcdefgh")
+    with_cookie = asked(request(message.IXFR, 7, cookie))
+    assert with_cookie
+    assert with_cookie[-24:-16] == b"abcdefgh"
+    later = asked(request(opt=OPT[:6] + b"\1" + OPT[7:]))
+    assert later
+    assert dnslib.DNSRecord.parse(later).ar[0].edns_ver == 0
+    assert later[3] & 15 == lookup.BADVERS & 15
+
+
+@pytest.mark.parametrize(
+    ("key", "now_s"),
+    [(OTHER, NOW), (KEY, NOW - 400), (tsig.Key(KEY.name, "hmac-sha256", b"x" * 32), NOW)],
+    ids=["no rule", "wrong time", "wrong secret"],
+)
+def test_the_signature_of_a_refusal_is_behind_its_opt(key: tsig.Key, now_s: int) -> None:
+    packet, _ = signed(request(opt=OPT), key, now_s)
+    by_feed = list(reply(packet, library(1)).messages)
+    for refused in (asked(packet), *by_feed):
+        assert refused
+        kinds = [one.rtype for one in message.parse(refused).records]
+        assert kinds == [41, message.TSIG]
+
+
 def test_without_rules_nothing_reaches_the_feed_process() -> None:
     plain = nb.responder()
     assert rcode(plain.answer(request(), wire.TCP, CLIENT)) == lookup.REFUSED
