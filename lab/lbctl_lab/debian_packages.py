@@ -26,6 +26,7 @@ PROGRAMS = frozenset(
         "python3",
         "python3.11",
         "ip",
+        "bridge",
         "nft",
         "conntrack",
         "ovs-appctl",

@@ -71,7 +71,7 @@ HELP = {
     "dns": ("dns", "serve", "--help"),
     "agent": ("agent", "--help"),
 }
-PROGRAMS = ("ip -V", "nft --version", "conntrack --version", "ovs-ofctl --version",
+PROGRAMS = ("ip -V", "bridge -V", "nft --version", "conntrack --version", "ovs-ofctl --version",
             "ovs-vsctl --version", "ovs-appctl --version", "ovsdb-client --version")  # fmt: skip
 
 

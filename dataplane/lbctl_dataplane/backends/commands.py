@@ -38,5 +38,6 @@ async def run(*argv: str, stdin: str = "", timeout_s: float = TIMEOUT_S) -> str:
 
 
 def _package(command: str) -> str:
-    packages = {"nft": "nftables", "ip": "iproute2", "conntrack": "conntrack"}
+    packages = {"nft": "nftables", "conntrack": "conntrack"}
+    packages |= dict.fromkeys(("ip", "bridge"), "iproute2")
     return packages.get(command, "openvswitch-switch")

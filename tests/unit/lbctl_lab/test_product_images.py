@@ -94,6 +94,14 @@ def test_images_take_programs_libraries_and_licences(path):
     assert debian_packages.kept(path)
 
 
+def test_every_program_that_agents_run_is_in_their_image():
+    agent = ROOT / "dataplane" / "lbctl_dataplane"
+    named = re.compile(r'(?:commands\.run|_batch)\(\s*"([\w-]+)"')
+    run = {name for path in agent.rglob("*.py") for name in named.findall(path.read_text())}
+    assert {"ip", "bridge", "nft", "conntrack"} <= run
+    assert run <= debian_packages.PROGRAMS
+
+
 @pytest.mark.parametrize(
     "path",
     [
