@@ -1,10 +1,11 @@
 """Backend nft on each of the pods' networks that go with it; every one is a lab of its own."""
 
+import contextlib
 from collections.abc import Iterator
 
 import pytest
 
-from lab_commands import eventually, lab
+from lab_commands import eventually, kubectl, lab
 from lbctl_lab import plan
 from service_lab import (
     Kuard,
@@ -105,16 +106,36 @@ def test_clients_that_no_route_of_the_nodes_leads_to_are_served(kuard: Kuard) ->
                 lab("exec", node, "--", "ip", "route", "replace", network, "via", router_end)
 
 
+@contextlib.contextmanager
+def entering(vip: str, node: str) -> Iterator[None]:
+    """Have the router's own packets to an IPv4 VIP enter the cluster by a node, as ECMP might."""
+    leg = kubectl("get", "servingnode", node, "-o", "jsonpath={.spec.legs[0].address}")
+    way = ("default", "via", leg, "table", "999")
+    rule = ("pref", "100", "to", vip, "lookup", "999")
+    lab("exec", "router", "--", "ip", "route", "add", *way)
+    lab("exec", "router", "--", "ip", "rule", "add", *rule)
+    try:
+        yield
+    finally:
+        lab("exec", "router", "--", "ip", "rule", "delete", *rule)
+        lab("exec", "router", "--", "ip", "route", "delete", *way)
+
+
 def test_a_trace_tells_that_a_node_without_members_passes_on_to_its_peer(kuard: Kuard) -> None:
     kuard.scale(1)
     eventually(lambda: len(kuard.pod_addresses()) == 1, 30, "the others have ended")
     home = kuard.kubectl("get", "pods", "-o", "jsonpath={.items[*].spec.nodeName}")
     (other,) = set(NODES) - {home}
     by = {home: None, other: "lbctl-vx"}
+    vip = kuard.addresses()[0]
     for entry in NODES:
-        found = trace(plan.CLIENT_V4, f"{kuard.addresses()[0]}:8080", "--at", entry)
+        found = trace(plan.CLIENT_V4, f"{vip}:8080", "--at", entry)
         assert found["verdict"] == "Delivered"
         assert [(way["node"], way["by"]) for way in found["ways"]] == [(home, by[entry])]
+        with entering(vip, entry):
+            assert lab("exec", "router", "--", "curl", "-sS", "-m", "5", url(vip)).startswith(
+                "pod="
+            )
 
 
 def test_a_deleted_service_leaves_nothing(kuard: Kuard) -> None:
