@@ -1,11 +1,15 @@
 """As much of nftables as a node's table needs, in memory: strict about what is there already."""
 
 import re
+from collections.abc import Iterator
 
+from lbctl_dataplane.rules import netlink, nft_wire
 from lbctl_dataplane.rules.nft_elements import Element, Ends, Table
 from lbctl_dataplane.rules.nft_found import Found, slots_of
 from lbctl_dataplane.rules.nft_table import TABLE
 
+BATCH_BEGIN, BATCH_END = 16, 17
+"""NFNL_MSG_BATCH_BEGIN and _END (linux/netfilter/nfnetlink.h)."""
 COMMENT = re.compile(r' comment "([^"]*)"')
 
 
@@ -54,6 +58,13 @@ class Kernel:
             else:
                 del self.homes[home][key]
 
+    def take(self, batch: bytes) -> "Kernel":
+        """Take a transaction as it comes over netlink."""
+        for verb, home, listed in changes_in(batch, self._made):
+            for key, value in listed:
+                self._change(verb, home, f"{key} : {value}" if value else key)
+        return self
+
     def table(self) -> dict[Element, Ends] | None:
         """Return what is read back of it."""
         found = Found(self._made)
@@ -71,6 +82,36 @@ class Kernel:
                 else:
                     found.element(home, key, end)
         return found.elements()
+
+
+def changes_in(batch: bytes, table: Table) -> Iterator[tuple[str, str, list[tuple[str, str]]]]:
+    """Yield what a transaction adds to or deletes from which set: keys with where they lead to."""
+    verbs = {netlink.NEW_ELEMENTS: "add", netlink.DELETE_ELEMENTS: "delete"}
+    begin, *changes, end = netlink.messages(batch)
+    assert (begin.kind, end.kind) == (BATCH_BEGIN, BATCH_END)
+    for message in changes:
+        about = dict(netlink.attributes(message.body))
+        assert about[1] == table.name.partition(" ")[2].encode() + b"\0"
+        verb, read = verbs[message.kind], Read(table)
+        home = nft_wire.home(table, about[2].rstrip(b"\0").decode())
+        if verb == "delete":  # by its key alone
+            home = nft_wire.Home(home.name, home.key, ())
+        nft_wire.take_elements(read, home, message.body)
+        yield verb, home.name, read.listing
+
+
+class Read(Found):
+    """Takes note of elements one by one."""
+
+    def __init__(self, table: Table) -> None:
+        super().__init__(table)
+        self.listing: list[tuple[str, str]] = []
+
+    def element(self, home: str, key: str, end: str = "") -> None:
+        self.listing.append((key, end))
+
+    def slot(self, home: str, place: str, slot: int, end: str) -> None:
+        self.listing.append((f"{place} . {slot}", end))
 
 
 def _parted(text: str) -> tuple[str, str]:

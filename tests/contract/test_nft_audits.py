@@ -8,11 +8,13 @@ import dataplane_builders as build
 import event_loops
 from dataplane_bed import network_of
 from dataplane_worlds import V4, NftWorld, serve
-from lbctl_dataplane.backends import audits
+from lbctl.model import errors
+from lbctl_dataplane.backends import audits, nft_batches
 from lbctl_dataplane.backends.generation import Others
 from lbctl_dataplane.backends.kernel_table import KernelTable
 from lbctl_dataplane.backends.port import NodeBackend
-from lbctl_dataplane.rules.nft_elements import Element, Elements, KeptTable, Table
+from lbctl_dataplane.rules import nft_batch, nft_table
+from lbctl_dataplane.rules.nft_elements import Element, Elements, KeptTable, Moves, Table
 from nft_agents import OURS, load, nft, with_one_agent
 
 pytestmark = pytest.mark.root
@@ -71,9 +73,12 @@ class Watched(KeptTable):
     """A table that counts how often it was read."""
 
     reads = 0
+    found: Elements | None = None
+    """What was read last."""
 
     def read_back(self, observed: Elements | None) -> None:
         self.reads += 1
+        self.found = observed
         super().read_back(observed)
 
 
@@ -109,3 +114,50 @@ def test_tables_of_one_agent_are_not_read_for_each_others_changes(nft_world: Nft
             event_loops.run(scene(), event_loops.Brisk)
     finally:
         load(nft_world, "delete table inet lbctl-one\ndelete table inet lbctl-other\n")
+
+
+def test_a_change_does_not_wait_for_an_audit_that_is_due(nft_world: NftWorld) -> None:
+    async def scene() -> None:
+        kept = table("one")
+        one = KernelTable(kept)
+        await one.make_it_so()
+        await asyncio.sleep(2 * audits.EVERY_S)
+        load(nft_world, "add table inet other\ndelete table inet other\n")
+        kept.elements.add({Element("names", "eth0"): ()})
+        reads = kept.reads
+        assert await one.make_it_so() == 1
+        assert (kept.reads, kept.found) == (reads + 1, {Element("names", "eth0"): ()})
+
+    try:
+        with network_of(nft_world.bed.node):
+            event_loops.run(scene(), event_loops.Brisk)
+    finally:
+        load(nft_world, "delete table inet lbctl-one\n")
+
+
+def test_a_change_over_netlink_is_what_nft_would_have_made(nft_world: NftWorld) -> None:
+    at = build.place(V4)
+
+    async def scenario(backend: NodeBackend) -> None:
+        await backend.program([serve(nft_world, at, (1, 2, 3))])
+        by_nft = nft(nft_world, "list", "table", *OURS)
+        await backend.program([serve(nft_world, at, (1,))])
+        await backend.program([serve(nft_world, at, (1, 2, 3))])
+        assert nft(nft_world, "list", "table", *OURS) == by_nft
+
+    with_one_agent(nft_world, scenario)
+
+
+def test_a_change_that_the_kernel_refuses_changes_nothing(nft_world: NftWorld) -> None:
+    there, missing = Element("vips4", "198.18.0.77"), Element("vips4", "198.18.0.78")
+    batch = nft_batch.encode(nft_table.TABLE, Moves((missing,), ((there, ""),)))
+    assert batch is not None
+
+    async def scenario(backend: NodeBackend) -> None:
+        await backend.program([serve(nft_world, build.place(V4), (1, 2))])
+        before = nft(nft_world, "list", "table", *OURS)
+        with pytest.raises(errors.Unavailable, match="No such file"):
+            await nft_batches.send(batch)
+        assert nft(nft_world, "list", "table", *OURS) == before
+
+    with_one_agent(nft_world, scenario)

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 import dataplane_builders as build
 import nft_kernel
 from lbctl.model.policy import ALGORITHMS, Limits
-from lbctl_dataplane.rules import constants, nft_rules
+from lbctl_dataplane.rules import constants, nft_batch, nft_rules
 from lbctl_dataplane.rules.frontend import Frontend, Place
 from lbctl_dataplane.rules.nft_compiler import PLACES as NUMBERS
 from lbctl_dataplane.rules.nft_compiler import NftCompiler
@@ -81,6 +81,32 @@ def test_each_pass_reaches_what_is_wanted_and_then_rests(
         apply(kernel, compiler)
         assert kernel.table() == wanted(step, ways)
         assert compiler.table.transactions() == ((), 0)
+
+
+@st.composite
+def plain(draw: st.DrawFn) -> list[Frontend]:
+    """Draw frontends without what only nft has words for."""
+    return [
+        Frontend("default.kuard", at, draw(members), algorithm=draw(st.sampled_from(ALGORITHMS)))
+        for at in PLACES
+        if draw(st.booleans())
+    ]
+
+
+@hypothesis.given(st.lists(plain(), min_size=2, max_size=5))
+def test_a_pass_over_netlink_reaches_what_it_does_in_words(steps: list[list[Frontend]]) -> None:
+    ways = PodRoutes({(4, 32): {int(build.ip(pod)): True for pod in PODS}})
+    kernel, compiler = nft_kernel.Kernel(), NftCompiler(["svc0"], pinged=["svc0"])
+    apply(kernel, compiler)
+    for step in steps:
+        compiler.update(step, ways)
+        moves = compiler.table.moves()
+        assert moves is not None
+        batch = nft_batch.encode(compiler.table.table, moves)
+        assert batch is not None
+        kernel.take(batch)
+        compiler.table.took()
+        assert kernel.table() == wanted(step, ways)
 
 
 @hypothesis.given(passes)

@@ -7,8 +7,9 @@ may have changed our table. Tables of others are never looked at.
 """
 
 from lbctl.model import errors
-from lbctl_dataplane.backends import audits, commands, nft_listing
+from lbctl_dataplane.backends import audits, commands, nft_batches, nft_listing
 from lbctl_dataplane.backends.generation import Others
+from lbctl_dataplane.rules import nft_batch
 from lbctl_dataplane.rules.nft_elements import KeptTable
 
 LOADING_S = 60.0
@@ -38,19 +39,36 @@ class KernelTable:
     async def make_it_so(self) -> int:
         """Make the kernel hold what it should; return how many things that changed.
 
-        Only what an audit had to read is verified after a change: else each audit would read all of
-        it for the change that it comes with, and delay the next.
+        What is known to be lacking comes first: an audit reads all of the table, and nobody waits
+        for that. Only what an audit had to read is verified after a change: else each audit would
+        read all of it for the change that it comes with, and delay the next.
         """
-        looked = self._audits.due() and await self._audit()
+        known = self._generation is not None
+        changed = await self._change() if known else 0
+        if (not known or self._audits.due()) and await self._audit():
+            repaired = await self._change()
+            if repaired:
+                await self._verify()
+            changed += repaired
+        return changed
+
+    async def _change(self) -> int:
         texts, changed = self._kept.transactions()
         if texts:
-            for text in texts:
-                await commands.run("nft", "-f", "-", stdin=text, timeout_s=LOADING_S)
+            await self._make(texts)
             self._kept.took()
             self._others.made(len(texts))
-            if looked:
-                await self._verify()
         return changed
+
+    async def _make(self, texts: tuple[str, ...]) -> None:
+        """Make transactions: a single one over netlink, if that has the words for it."""
+        moves = self._kept.moves() if len(texts) == 1 else None
+        batch = nft_batch.encode(self._kept.table, moves) if moves is not None else None
+        if batch is not None:
+            await nft_batches.send(batch)
+            return
+        for text in texts:
+            await commands.run("nft", "-f", "-", stdin=text, timeout_s=LOADING_S)
 
     async def run(self, transaction: str) -> None:
         """Run a transaction about what packets wrote into the table; nothing where it is empty."""

@@ -73,15 +73,19 @@ class NftBackend:
         return Outcome(changed, self._compiler.missing)
 
     async def _make_it_so(self, frontends: Sequence[Frontend], gateways: Sequence[Address]) -> int:
-        if self._table.audit_due():
-            self._back.distrust()
+        auditing = self._table.audit_due()
+        if auditing:
             node_facts.check_forwarding(frontend.served_versions(frontends))
+        look_again = auditing and self._back.known
         turned = await self._back.keep(gateways)
         leaving = not self._swept or self._compiler.loses_members()
         changed = await self._table.make_it_so()
         if leaving:
             await self._forget_clients()
         await self._forget()
+        if look_again:  # last, as it runs several commands
+            self._back.distrust()
+            turned += await self._back.keep(gateways)
         return changed + turned
 
     async def _forget_clients(self) -> None:

@@ -18,6 +18,11 @@ class ReturnPath:
         self._device = device
         self._known: return_path.Entries | None = None
 
+    @property
+    def known(self) -> bool:
+        """Tell whether it was read, and nobody may have changed it since."""
+        return self._known is not None
+
     def distrust(self) -> None:
         """Read everything back the next time: it may have changed."""
         self._known = None

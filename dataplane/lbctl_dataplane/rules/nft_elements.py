@@ -36,6 +36,15 @@ Elements = Mapping[Element, Ends]
 
 
 @dataclass(frozen=True, slots=True)
+class Moves:
+    """What goes from the kernel's sets and maps, and then comes, in one transaction."""
+
+    leaving: tuple[Element, ...]
+    coming: tuple[tuple[Element, str], ...]
+    """With where each leads to; empty for what is in a set."""
+
+
+@dataclass(frozen=True, slots=True)
 class Table:
     """What is always there: sets and maps by how each is made, chains by their hooks and rules."""
 
@@ -97,15 +106,11 @@ class Table:
 
     def _render(self, desired: Elements, observed: Elements) -> str:
         leaving, coming = _Batch("delete", self.name), _Batch("add", self.name)
-        for element in sorted(desired.keys() | observed.keys()):
-            before, after = observed.get(element), desired.get(element)
-            was, now = _contents(element, before), _contents(element, after)
-            for entry, value in was.items():
-                if now.get(entry) != value:
-                    leaving.take(entry.home, entry.key)
-            for entry, value in now.items():
-                if was.get(entry) != value:
-                    coming.take(entry.home, self._text(entry, value))
+        moved = _moves(desired, observed)
+        for entry in moved.leaving:
+            leaving.take(entry.home, entry.key)
+        for entry, value in moved.coming:
+            coming.take(entry.home, self._text(entry, value))
         return "".join(f"{line}\n" for line in (*leaving.lines(), *coming.lines()))
 
     def _text(self, entry: Element, value: str) -> str:
@@ -137,6 +142,10 @@ class KeptTable:
         first, *rest = texts or ("",)
         return (self.table.new() + first, *rest), changed + len(self.table.chains)
 
+    def moves(self) -> Moves | None:
+        """Return the same as single elements; None where the table is to be made as well."""
+        return _moves(*self.elements.parts()) if self._whole else None
+
     def took(self) -> None:
         """Note that the kernel took them."""
         self.elements.took(self.elements.changes())
@@ -156,6 +165,17 @@ def _order(element: Element, desired: Elements) -> tuple[int, str, str]:
     else:
         turn = 2 if coming else 4
     return turn, element.key, element.home
+
+
+def _moves(desired: Elements, observed: Elements) -> Moves:
+    leaving: list[Element] = []
+    coming: list[tuple[Element, str]] = []
+    for element in sorted(desired.keys() | observed.keys()):
+        was = _contents(element, observed.get(element))
+        now = _contents(element, desired.get(element))
+        leaving += (entry for entry, value in was.items() if now.get(entry) != value)
+        coming += ((entry, value) for entry, value in now.items() if was.get(entry) != value)
+    return Moves(tuple(leaving), tuple(coming))
 
 
 def _contents(element: Element, ends: Ends | None) -> dict[Element, str]:

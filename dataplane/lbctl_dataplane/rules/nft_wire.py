@@ -7,6 +7,7 @@ tenth of a microsecond of the kernel and one of ours (measured, docs/explanation
 import ipaddress
 import re
 import struct
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -21,8 +22,9 @@ _SET_NAME, _SET_FLAGS = 2, 3
 _ANONYMOUS = 1
 _SET_OF_ELEMENTS, _ELEMENTS = 2, 3
 _KEY, _END, _EXPRESSION, _KEY_END = 1, 2, 7, 10
-_VALUE = 1
-_VERDICT_CHAIN, _LONGEST_VERDICT = 2, 512
+_VALUE, _VERDICT = 1, 2
+_VERDICT_CODE, _VERDICT_CHAIN, _LONGEST_VERDICT = 1, 2, 512
+_GOTO = (-4).to_bytes(4, signed=True)
 _COMMENT = 0
 _NUMBER = struct.Struct("=I")
 _TYPES = re.compile(r"\btype(?:of)? (.*?)(?: : (.*?))?;")
@@ -34,6 +36,41 @@ class Field:
 
     size: int
     text: Callable[[bytes], str]
+    raw: Callable[[str, int], bytes] | None = None
+    """The inverse, with the size; None where only nft knows the words. Raises ValueError."""
+    kind: int = _VALUE
+    """The attribute that it is in: a verdict is in another one than values are."""
+
+
+def _raw_address(words: str, size: int) -> bytes:
+    packed = ipaddress.ip_address(words).packed
+    if len(packed) != size:
+        raise ValueError(f"{words} has {len(packed)} bytes, not {size}")
+    return packed
+
+
+def _raw_big_endian(words: str, size: int) -> bytes:
+    return int(words).to_bytes(size)
+
+
+def _raw_own_endian(words: str, size: int) -> bytes:
+    return int(words, 0).to_bytes(size, sys.byteorder)
+
+
+def _raw_name(words: str, size: int) -> bytes:
+    return words.encode().ljust(size, b"\0")
+
+
+def _raw_priority(words: str, size: int) -> bytes:
+    major, minor = words.split(":")
+    return (int(major, 16) << 16 | int(minor, 16)).to_bytes(size, sys.byteorder)
+
+
+def _raw_verdict(words: str, _: int) -> bytes:
+    verb, chain = words.split(" ")
+    if verb != "goto":
+        raise ValueError(f"{words} is no way to a chain")
+    return netlink.attribute(_VERDICT_CODE, _GOTO) + netlink.text_attribute(_VERDICT_CHAIN, chain)
 
 
 def _address(value: bytes) -> str:
@@ -79,17 +116,17 @@ def _verdict(value: bytes) -> str:
 
 
 _FIELDS = {
-    **dict.fromkeys(("ipv4_addr", "ip saddr", "ip daddr"), Field(4, _address)),
-    **dict.fromkeys(("ipv6_addr", "ip6 daddr"), Field(16, _address)),
-    **dict.fromkeys(("inet_proto", "meta l4proto"), Field(1, _big_endian)),
-    **dict.fromkeys(("inet_service", "th dport"), Field(2, _big_endian)),
-    **dict.fromkeys(("iface_index", "numgen inc mod 2"), Field(4, _own_endian)),
-    **dict.fromkeys(("mark", "meta mark"), Field(4, _mark)),
+    **dict.fromkeys(("ipv4_addr", "ip saddr", "ip daddr"), Field(4, _address, _raw_address)),
+    **dict.fromkeys(("ipv6_addr", "ip6 daddr"), Field(16, _address, _raw_address)),
+    **dict.fromkeys(("inet_proto", "meta l4proto"), Field(1, _big_endian, _raw_big_endian)),
+    **dict.fromkeys(("inet_service", "th dport"), Field(2, _big_endian, _raw_big_endian)),
+    **dict.fromkeys(("iface_index", "numgen inc mod 2"), Field(4, _own_endian, _raw_own_endian)),
+    **dict.fromkeys(("mark", "meta mark"), Field(4, _mark, _raw_own_endian)),
     "ether_addr": Field(6, _hardware_address),
-    "ifname": Field(16, _name),
+    "ifname": Field(16, _name, _raw_name),
     "nf_proto": Field(1, _family),
-    **dict.fromkeys(("classid", "meta priority"), Field(4, _priority)),
-    "verdict": Field(_LONGEST_VERDICT, _verdict),
+    **dict.fromkeys(("classid", "meta priority"), Field(4, _priority, _raw_priority)),
+    "verdict": Field(_LONGEST_VERDICT, _verdict, _raw_verdict, _VERDICT),
 }
 """By type and by the expression that stands for it in `typeof`."""
 
