@@ -6,6 +6,7 @@ import time
 
 import pytest
 
+import affinity_scenes
 import dataplane_builders as build
 from dataplane_worlds import PORT, TARGET, V4, V6, NftWorld, names, serve, talks
 from lbctl.model.policy import Limits
@@ -67,23 +68,7 @@ def test_a_connection_that_ended_makes_room_for_another(world: NftWorld, vip: st
 
 @both
 def test_a_client_is_remembered_while_it_sends_and_then_no_more(world: NftWorld, vip: str) -> None:
-    at, sticky = build.place(vip), {"affinity": True, "affinity_timeout_s": 2}
-    later = []
-    for pod in (1, 2):
-        world.program(serve(world, at, (pod,), **sticky))
-        with talks(world, at, 1) as made:
-            assert names(made) == [f"pod{pod}"]
-            world.program(serve(world, at, (1, 2, 3, 4, 5), **sticky))
-            for _ in range(6):
-                time.sleep(0.5)
-                assert names(made) == [f"pod{pod}"]
-            with talks(world, at, 1) as another:
-                assert names(another) == [f"pod{pod}"]
-        time.sleep(2.5)
-        with talks(world, at, 1) as made:
-            later += names(made)
-        world.program()
-    assert len(set(later)) == 1
+    affinity_scenes.remembered_while_it_sends(world, vip, timeout_s=2)
 
 
 @both

@@ -4,12 +4,25 @@ from collections.abc import Iterator
 
 import pytest
 
+import affinity_scenes
 import dataplane_bed
 import dataplane_builders as build
 import dataplane_whole as whole
-from dataplane_worlds import PODS, PORT, TARGET, V4, V6, OvsWorld, bed_with_pods, names, talks
+from dataplane_worlds import (
+    PODS,
+    PORT,
+    TARGET,
+    V4,
+    V6,
+    OvsWorld,
+    bed_with_pods,
+    names,
+    serve,
+    talks,
+)
 from lbctl.model.virtual_service import Listener, Policy
 from lbctl.translate.endpoints import Endpoint
+from lbctl_dataplane.rules import constants, ovs_affinity
 
 pytestmark = pytest.mark.root
 LISTENERS = (Listener("", "TCP", PORT, "pool"),)
@@ -68,3 +81,61 @@ def test_a_hash_of_the_source_gives_one_client_one_member_and_others_spread(
     carry(world, Policy(algorithm="round-robin"))
     with talks(world, at, MANY) as made:
         assert len({*names(made)} - {""}) > 1
+
+
+@pytest.mark.parametrize("vip", [V4, V6])
+def test_a_client_is_remembered_while_it_sends_and_then_no_more(world: OvsWorld, vip: str) -> None:
+    affinity_scenes.remembered_while_it_sends(world, vip, timeout_s=3)
+
+
+def remembered(world: OvsWorld) -> list[str]:
+    """Return what the switch has learned, one text for each client of a place."""
+    learned = f"cookie={constants.LEARNED_COOKIE:#x}/{constants.COOKIE_MASK:#x}"
+    dump = world.bed.ofctl("--no-names", "--no-stats", "dump-flows", "br-int", learned)
+    return [line.strip() for line in dump.splitlines() if "actions=" in line]
+
+
+def remembering(world: OvsWorld, vip: str, pods: tuple[int, ...], timeout_s: int = 600) -> None:
+    at, sticky = build.place(vip, port=PORT), {"affinity": True, "affinity_timeout_s": timeout_s}
+    world.program(serve(world, at, pods, **sticky))
+
+
+@pytest.mark.parametrize("vip", [V4, V6])
+def test_clients_of_a_member_that_goes_are_forgotten_and_others_are_not(
+    world: OvsWorld, vip: str
+) -> None:
+    at = build.place(vip, port=PORT)
+    remembering(world, vip, (1,))
+    with talks(world, at, 1) as made:
+        assert names(made) == ["pod1"]
+    (known,) = remembered(world)
+    remembering(world, vip, (1, 2, 3))
+    assert remembered(world) == [known]
+    remembering(world, vip, (2, 3))
+    assert remembered(world) == []
+    remembering(world, vip, PODS)
+    with talks(world, at, 3) as made:
+        assert len(set(names(made))) == 1
+
+
+def test_a_place_that_remembers_no_more_forgets_its_clients(world: OvsWorld) -> None:
+    remembering(world, V4, (1, 2))
+    with talks(world, build.place(V4, port=PORT), 1):
+        assert len(remembered(world)) == 1
+    carry(world, Policy(algorithm="source-hash"))
+    assert remembered(world) == []
+
+
+def test_another_time_forgets_nobody(world: OvsWorld) -> None:
+    remembering(world, V4, (1, 2), timeout_s=600)
+    with talks(world, build.place(V4, port=PORT), 1):
+        before = remembered(world)
+    remembering(world, V4, (1, 2), timeout_s=900)
+    assert remembered(world) == before != []
+
+
+def test_a_time_beyond_that_of_flows_is_the_longest_one(world: OvsWorld) -> None:
+    remembering(world, V4, (1,), timeout_s=86_400)
+    with talks(world, build.place(V4, port=PORT), 1):
+        (known,) = remembered(world)
+    assert f"idle_timeout={ovs_affinity.LONGEST_S}," in known

@@ -6,6 +6,8 @@ The README of this folder draws where each is used, beside those of kube-proxy, 
 COOKIE = 0x1BC7_0000_0000_0000
 """Every OpenFlow flow of ours carries it; flows without it are never read or touched."""
 COOKIE_MASK = 0xFFFF_0000_0000_0000
+LEARNED_COOKIE = 0x1BC8_0000_0000_0000
+"""Of flows that the switch makes by itself: which clients it remembers. Audits do not read them."""
 
 CT_ZONE = 10
 """Conntrack zone of VIP traffic on nodes; kube-proxy's connections live in zone 0."""
@@ -28,8 +30,13 @@ TABLE_TO_FABRIC = 23
 """Answers after conntrack: back to where the connection came from, else not ours."""
 TABLE_NEIGHBOUR = 24
 """Second half of an IPv6 neighbour answer."""
+TABLE_REMEMBERED = 26
+"""Which client of a place has which member, where the place remembers; learned, never written."""
+TABLE_MEMBERS = 27
+"""New connections to places that remember: to the member that was found, else to the group."""
 
 PRIORITY_ENTRY = 2000
+PRIORITY_REMEMBERED = 400
 PRIORITY_KNOWN = 300
 PRIORITY_NEW = 200
 PRIORITY = 100

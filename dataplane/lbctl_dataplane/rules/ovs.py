@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from lbctl.model.virtual_service import Address
-from lbctl_dataplane.rules import constants, place_numbers
+from lbctl_dataplane.rules import constants, ovs_affinity, place_numbers
 from lbctl_dataplane.rules.frontend import Frontend, Member
 from lbctl_dataplane.rules.openflow import FlowKey, Tables
 from lbctl_dataplane.rules.place_numbers import Numbers
@@ -58,6 +58,8 @@ def tables(frontend: Frontend, ground: Ground, number: int) -> Tables:
     if here:
         groups[number] = _group(frontend, here)
         flows.update(_new_connections(frontend, number))
+        if ovs_affinity.remembers(frontend):
+            flows.update(_remembering(frontend, here, number))
         if ground.answer_pings:
             flows.update([_ping(frontend.place.vip, ground.service_mac)])
     if any(member.address in ground.pods for member in frontend.all_members):
@@ -158,13 +160,23 @@ def _ping(vip: Address, mac: str) -> tuple[FlowKey, str]:
 
 def _new_connections(frontend: Frontend, group: int) -> Iterator[tuple[FlowKey, str]]:
     place = frontend.place
+    remembers = ovs_affinity.remembers(frontend)
+    chosen = ovs_affinity.look_up(group) if remembers else f"group:{group}"
     for source in _sources(frontend):
         destination = "nw_dst" if place.vip.version == 4 else "ipv6_dst"
         match = (
             f"ct_state=+new+trk,{_protocol(place.protocol, place.vip)},{source}"
             f"{destination}={place.vip},tp_dst={place.port}"
         )
-        yield FlowKey(constants.TABLE_CONNECTION, constants.PRIORITY_NEW, match), f"group:{group}"
+        yield FlowKey(constants.TABLE_CONNECTION, constants.PRIORITY_NEW, match), chosen
+
+
+def _remembering(
+    frontend: Frontend, members: Sequence[Member], group: int
+) -> Iterator[tuple[FlowKey, str]]:
+    label = ovs_affinity.labelled(group)
+    commits = {number: _commit(member, label) for number, member in _numbered(members)}
+    return ovs_affinity.flows(frontend, group, commits)
 
 
 def _sources(frontend: Frontend) -> Iterator[str]:
@@ -193,8 +205,10 @@ def _group(frontend: Frontend, members: Sequence[Member]) -> str:
     """
     source = "ip_src" if frontend.place.vip.version == 4 else "ipv6_src"
     method = f"hash,fields={source}" if frontend.affinity else "dp_hash"
+    remembers = ovs_affinity.remembers(frontend)
     buckets = ",".join(
-        f"bucket=bucket_id:{number},{_weight(member)}actions={_commit(member)}"
+        f"bucket=bucket_id:{number},{_weight(member)}actions="
+        f"{ovs_affinity.choose(number) if remembers else _commit(member)}"
         for number, member in _numbered(members)
     )
     return f"type=select,selection_method={method},{buckets}"
@@ -214,12 +228,14 @@ def _numbered(members: Sequence[Member]) -> Iterator[tuple[int, Member]]:
         yield number, member
 
 
-def _commit(member: Member) -> str:
+def _commit(member: Member, *noted: str) -> str:
+    """Return what begins a connection to a member; `noted` are more actions upon its entry."""
     address = f"[{member.address}]" if member.address.version == 6 else str(member.address)
+    marked = f"set_field:{constants.CT_MARK:#x}->ct_mark"
+    sender = "move:NXM_OF_ETH_SRC[]->NXM_NX_CT_LABEL[0..47]"
     return (
         f"ct(commit,table={constants.TABLE_TO_POD},zone={constants.CT_ZONE},"
-        f"nat(dst={address}:{member.port}),exec(set_field:{constants.CT_MARK:#x}->ct_mark,"
-        f"move:NXM_OF_ETH_SRC[]->NXM_NX_CT_LABEL[0..47]))"
+        f"nat(dst={address}:{member.port}),exec({','.join((marked, sender, *noted))}))"
     )
 
 

@@ -1,6 +1,7 @@
 """Flows and groups of a node."""
 
 import dataclasses
+import re
 
 import pytest
 
@@ -171,3 +172,48 @@ def test_weights_other_than_one_are_written() -> None:
     wanted = type(wanted)(wanted.key, wanted.place, (heavy,))
     (group,) = whole.desired([wanted], GROUND).groups.values()
     assert "weight:3,actions=" in group
+
+
+def remembering(*addresses: str, timeout_s: int = 60) -> Tables:
+    wanted = build.frontend(build.place(), *addresses)
+    wanted = dataclasses.replace(wanted, affinity=True, affinity_timeout_s=timeout_s)
+    return whole.desired([wanted], GROUND)
+
+
+def test_a_place_that_remembers_asks_its_memory_before_its_group() -> None:
+    tables = remembering("10.0.0.1")
+    (number,) = tables.groups
+    asked = flows(tables, constants.TABLE_CONNECTION)[
+        "ct_state=+new+trk,tcp,nw_dst=198.18.0.1,tp_dst=80"
+    ]
+    assert asked == f"set_field:{number:#x}->reg1,resubmit(,26),goto_table:27"
+    assert flows(tables, constants.TABLE_MEMBERS)[f"reg1={number:#x}"] == f"group:{number}"
+
+
+def test_what_a_bucket_chooses_is_what_a_member_learns() -> None:
+    tables = remembering("10.0.0.1", "10.0.0.2")
+    (group,) = tables.groups.values()
+    (number,) = tables.groups
+    members = flows(tables, constants.TABLE_MEMBERS)
+    chosen = re.findall(r"actions=set_field:(0x[0-9a-f]+)->reg0,resubmit\(,27\)", group)
+    assert len(set(chosen)) == 2
+    for member in chosen:
+        learned = members[f"ip,reg0={member},reg1={number:#x}"]
+        assert f"load:{member}->NXM_NX_REG0[])" in learned
+        assert f"set_field:{number << 64:#x}/{0xFFFFFFFF << 64:#x}->ct_label" in learned
+
+
+def test_members_have_memories_of_their_own_and_keep_them() -> None:
+    def cookies(*addresses: str) -> set[str]:
+        members = flows(remembering(*addresses), constants.TABLE_MEMBERS)
+        return set(re.findall("cookie=(0x1bc8[0-9a-f]{12}),", "".join(members.values())))
+
+    assert len(cookies("10.0.0.1", "10.0.0.2")) == 2
+    assert cookies("10.0.0.1") < cookies("10.0.0.1", "10.0.0.2")
+
+
+def test_who_does_not_remember_learns_nothing() -> None:
+    hashed = dataclasses.replace(build.frontend(build.place(), "10.0.0.1"), affinity=True)
+    tables = whole.desired([hashed], GROUND)
+    assert flows(tables, constants.TABLE_MEMBERS) == {}
+    assert constants.PRIORITY_REMEMBERED not in {key.priority for key in tables.flows}
