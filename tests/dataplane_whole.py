@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 
 from lbctl import delta
 from lbctl.model.virtual_service import VirtualService
-from lbctl_dataplane.rules import frontend, ovs, refusals
+from lbctl_dataplane.rules import frontend, ovs, ovs_limits, refusals
 from lbctl_dataplane.rules.frontend import Endpoints, Frontend
 from lbctl_dataplane.rules.nft_elements import Element, Ends
 from lbctl_dataplane.rules.openflow import Changes, FlowKey, Tables
@@ -25,12 +25,15 @@ def desired(frontends: Sequence[Frontend], ground: Ground) -> Tables:
     """Return all flows and groups of ours. Members whose pod has no port are left out."""
     flows: dict[FlowKey, str] = dict(ovs.frame(ground))
     groups: dict[int, str] = {}
-    numbers = ovs.group_numbers()
+    meters: dict[int, str] = {}
+    numbers, counted = ovs.group_numbers(), ovs_limits.numbers()
     for entry in frontends:
-        part = ovs.tables(entry, ground, numbers.of(entry.place))
+        meter = counted.of(entry.place) if ovs.is_metered(entry, ground) else None
+        part = ovs.tables(entry, ground, numbers.of(entry.place), meter)
         flows.update(part.flows)
         groups.update(part.groups)
-    return Tables(flows, groups)
+        meters.update(part.meters)
+    return Tables(flows, groups, meters)
 
 
 def refused(frontends: Sequence[Frontend], ground: Ground) -> dict[Element, Ends]:
@@ -47,4 +50,6 @@ def changes(desired: Tables, observed: Tables) -> Changes:
         delta.diff(desired.flows, observed.flows),
         delta.diff(desired.groups, observed.groups),
         frozenset(observed.groups),
+        delta.diff(desired.meters, observed.meters),
+        frozenset(observed.meters),
     )

@@ -209,7 +209,8 @@ EVERYWHERE = frozenset(
 )
 """What each backend that moves packets can do; the agent itself asks members and ends drains."""
 CAPABILITIES: dict[str, frozenset[Aspect]] = {
-    "ovs": EVERYWHERE | {Aspect.SOURCE_HASH, Aspect.PERSISTENCE_TIMEOUT},
+    "ovs": EVERYWHERE
+    | {Aspect.SOURCE_HASH, Aspect.PERSISTENCE_TIMEOUT, Aspect.CONNECTIONS_PER_SECOND},
     "nft": EVERYWHERE
     | {
         Aspect.SOURCE_HASH,

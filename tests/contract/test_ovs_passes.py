@@ -13,8 +13,10 @@ import event_loops
 from dataplane_bed import network_of
 from dataplane_worlds import PORT, V4, V6, OvsWorld, bed_with_pods, names, serve, talks
 from lbctl.model import errors
+from lbctl.model.policy import Limits
 from lbctl_dataplane.backends import ovs
 from lbctl_dataplane.rules import constants, openflow
+from lbctl_dataplane.rules.frontend import Frontend
 from lbctl_dataplane.rules.ovs import group_numbers
 from spaces import sh
 
@@ -56,7 +58,7 @@ def held(bed: dataplane_bed.Bed) -> openflow.Tables:
     ours = f"cookie={constants.COOKIE:#x}/{constants.COOKIE_MASK:#x}"
     flows = bed.ofctl("--no-names", "--no-stats", "dump-flows", "br-int", ours)
     groups = bed.ofctl("--no-names", "dump-groups", "br-int")
-    return openflow.Tables(openflow.parse_flows(flows), openflow.parse_groups(groups))
+    return openflow.parse(flows, groups, bed.ofctl("dump-meters", "br-int"))
 
 
 def test_after_each_of_many_passes_a_fresh_look_finds_nothing_to_change(world: OvsWorld) -> None:
@@ -185,5 +187,49 @@ def test_many_that_go_at_once_leave_no_connection(world: OvsWorld) -> None:
         assert f"dst={V6}" not in after
         for connection in kept:
             connection.close()
+
+    play(world, scene)
+
+
+def limited(world: OvsWorld, vip: str, rate: int) -> Frontend:
+    return serve(world, build.place(vip), (1,), limits=Limits(connections_per_s=rate))
+
+
+def test_meters_come_and_go_with_limits_and_damage_is_repaired(world: OvsWorld) -> None:
+    first, faster = limited(world, V4, 100), limited(world, V4, 200)
+    beside = limited(world, V6, 5)
+
+    async def scene(backend: ovs.OvsBackend) -> None:
+        async def meters() -> list[str]:
+            there = await asyncio.to_thread(held, world.bed)
+            return sorted(there.meters.values())
+
+        def band(rate: int) -> str:
+            return f"pktps,burst,band=type=drop,rate={rate},burst_size={rate}"
+
+        await backend.program([first, beside])
+        assert await meters() == [band(100), band(5)]
+        assert (await backend.program([faster, beside])).changed == 1
+        assert await meters() == [band(200), band(5)]
+        await asyncio.to_thread(world.bed.ofctl, "del-meters", "br-int")
+        async with _following(world) as fresh:
+            assert (await fresh.program([faster, beside])).changed > 0
+            assert await meters() == [band(200), band(5)]
+            assert (await fresh.program([])).changed > 0
+        assert await meters() == []
+
+    play(world, scene)
+
+
+def test_a_switch_that_was_restarted_has_its_meters_again(world: OvsWorld) -> None:
+    wanted = limited(world, V4, 100)
+
+    async def scene(backend: ovs.OvsBackend) -> None:
+        await backend.program([wanted])
+        there = await asyncio.to_thread(held, world.bed)
+        assert there.meters
+        await asyncio.to_thread(restart, world)
+        await backend.program([wanted])
+        assert await asyncio.to_thread(held, world.bed) == there
 
     play(world, scene)

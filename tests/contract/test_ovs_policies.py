@@ -1,5 +1,7 @@
 """What an L4Policy's rules do to packets on the real switch."""
 
+import pathlib
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -20,9 +22,11 @@ from dataplane_worlds import (
     serve,
     talks,
 )
+from lbctl.model.policy import Limits
 from lbctl.model.virtual_service import Listener, Policy
 from lbctl.translate.endpoints import Endpoint
-from lbctl_dataplane.rules import constants, ovs_affinity
+from lbctl_dataplane.rules import constants
+from lbctl_dataplane.rules.ovs_affinity import LIMIT, LONGEST_S
 
 pytestmark = pytest.mark.root
 LISTENERS = (Listener("", "TCP", PORT, "pool"),)
@@ -138,4 +142,40 @@ def test_a_time_beyond_that_of_flows_is_the_longest_one(world: OvsWorld) -> None
     remembering(world, V4, (1,), timeout_s=86_400)
     with talks(world, build.place(V4, port=PORT), 1):
         (known,) = remembered(world)
-    assert f"idle_timeout={ovs_affinity.LONGEST_S}," in known
+    assert f"idle_timeout={LONGEST_S}," in known
+
+
+def test_who_is_beyond_the_number_of_clients_of_a_member_goes_by_the_hash(
+    world: OvsWorld, tmp_path: pathlib.Path
+) -> None:
+    at = build.place(V4, port=PORT)
+    remembering(world, V4, (1,))
+    with talks(world, at, 1):
+        (known,) = remembered(world)
+    world.bed.ofctl("del-flows", "br-int", f"table={constants.TABLE_REMEMBERED}")
+    own = re.search(r"nw_src=[0-9.]+", known)
+    assert own is not None
+    others = (known.replace(own[0], f"nw_src=10.{n >> 8}.{n & 255}.1") for n in range(LIMIT))
+    full = tmp_path / "flows"
+    full.write_text("".join(line.replace(" actions", ",actions") + "\n" for line in others))
+    world.bed.ofctl("add-flows", "br-int", str(full))
+    with talks(world, at, 3) as made:
+        assert names(made) == ["pod1"] * 3
+    assert not [line for line in remembered(world) if own[0] in line]
+    assert len(remembered(world)) == LIMIT
+
+
+@pytest.mark.parametrize("vip", [V4, V6])
+def test_beyond_the_rate_clients_are_dropped_and_connections_go_on(
+    world: OvsWorld, vip: str
+) -> None:
+    at = build.place(vip, port=PORT)
+    world.program(serve(world, at, (1,), limits=Limits(connections_per_s=1)))
+    with world.bed.connect(vip, PORT) as known:
+        assert known.recv(100)
+        with pytest.raises(TimeoutError):
+            for _ in range(9):
+                world.bed.connect(vip, PORT, timeout_s=0.5).close()
+        for _ in range(50):
+            known.sendall(b"ping")
+            assert known.recv(100) == b"ping"

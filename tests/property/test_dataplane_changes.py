@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 import dataplane_builders as build
 import dataplane_whole as whole
 from lbctl import delta
+from lbctl.model.policy import Limits
 from lbctl.translate.endpoints import Endpoint
 from lbctl_dataplane.rules import frontend, guard, legs, openflow, ovs, routes, spread
 from lbctl_dataplane.rules.frontend import Frontend, Member, Place
@@ -43,23 +44,45 @@ def frontends(draw: st.DrawFn) -> list[Frontend]:
         members, lingering = (
             tuple(Member(pod, port) for pod in part) for part in (chosen[:cut], chosen[cut:])
         )
-        found[place] = Frontend("default.kuard", place, members, lingering)
+        found[place] = Frontend(
+            "default.kuard",
+            place,
+            members,
+            lingering,
+            affinity=draw(st.booleans()),
+            affinity_timeout_s=draw(st.sampled_from([0, 60])),
+            limits=Limits(connections_per_s=draw(st.sampled_from([0, 5, 6]))),
+        )
     return [found[place] for place in sorted(found, key=frontend.place_order)]
 
 
 class Switch:
-    """Takes a bundle as Open vSwitch does: line by line, and refuses what it would refuse."""
+    """Takes changes as Open vSwitch does: line by line, and refuses what it would refuse."""
 
     def __init__(self, tables: Tables) -> None:
         self.flows, self.groups = dict(tables.flows), dict(tables.groups)
+        self.meters = dict(tables.meters)
 
-    def take(self, bundle: str) -> None:
-        for line in bundle.splitlines():
+    def take(self, wanted: openflow.Changes) -> None:
+        for verb, text in openflow.render_meters(wanted):
+            name, _, body = text.partition(",")
+            number = int(name.removeprefix("meter="))
+            assert (number in self.meters) == (verb == "mod-meter")
+            self.meters[number] = body
+        self._bundle(openflow.render_bundle(wanted))
+        for number in wanted.meters.deletes:
+            del self.meters[number]
+            self.flows = {k: v for k, v in self.flows.items() if f"meter:{number}," not in v}
+
+    def _bundle(self, text: str) -> None:
+        for line in text.splitlines():
             kind, verb, rest = line.split(" ", 2)
             (self._flow if kind == "flow" else self._group)(verb, rest)
         for actions in self.flows.values():
             for number in re.findall(r"group:(\d+)", actions):
                 assert int(number) in self.groups
+            for number in re.findall(r"meter:(\d+)", actions):
+                assert int(number) in self.meters
 
     def _flow(self, verb: str, rest: str) -> None:
         text, _, actions = rest.partition(",actions=")
@@ -83,13 +106,13 @@ class Switch:
 
 
 @hypothesis.given(frontends(), frontends())
-def test_one_bundle_turns_any_state_of_the_switch_into_the_wanted_one(
+def test_one_change_turns_any_state_of_the_switch_into_the_wanted_one(
     before: list[Frontend], after: list[Frontend]
 ) -> None:
     observed, desired = whole.desired(before, GROUND), whole.desired(after, GROUND)
     switch = Switch(observed)
-    switch.take(openflow.render_bundle(whole.changes(desired, observed)))
-    reached = Tables(switch.flows, switch.groups)
+    switch.take(whole.changes(desired, observed))
+    reached = Tables(switch.flows, switch.groups, switch.meters)
     assert reached == desired
     assert len(whole.changes(desired, reached)) == 0
 

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 import dataplane_builders as build
 import dataplane_whole as whole
 from lbctl import delta
-from lbctl.model.virtual_service import Listener, Phase, VipRole, VirtualService
+from lbctl.model.policy import Limits
+from lbctl.model.virtual_service import Listener, Phase, Policy, VipRole, VirtualService
 from lbctl.translate.endpoints import Endpoint
 from lbctl_dataplane.rules import compiler, frontend, local, openflow, ovs, refusals
 from lbctl_dataplane.rules.claimants import Claimants
@@ -62,6 +63,12 @@ def test_entries_follow_their_parts_from_whatever_was_there(
         before = state
 
 
+POLICIES = (
+    Policy(),
+    Policy(limits=Limits(connections_per_s=5)),
+    Policy(session_affinity="ClientIP", session_affinity_timeout_s=60),
+)
+
 # --- virtual services and frontends ---------------------------------------------------------------
 
 
@@ -70,10 +77,10 @@ def at_most_once(made: Sequence[VirtualService]) -> list[VirtualService]:
 
 
 def claiming(
-    name: str, vips: list[str], role: VipRole, phase: Phase, ports: list[int]
+    name: str, vips: list[str], role: VipRole, phase: Phase, ports: list[int], policy: Policy
 ) -> VirtualService:
     listeners = tuple(Listener("", "TCP", port, "pool") for port in ports)
-    made = build.service(name, vips, phase, listeners=listeners)
+    made = build.service(name, vips, phase, listeners=listeners, policy=policy)
     return dataclasses.replace(
         made, vips=tuple(dataclasses.replace(vip, role=role) for vip in made.vips)
     )
@@ -88,6 +95,7 @@ services = st.lists(
         st.sampled_from([VipRole.CURRENT, VipRole.OUTGOING]),
         st.sampled_from([Phase.SERVING, Phase.SERVING, Phase.WITHDRAWN]),
         st.lists(st.sampled_from([80, 81]), unique=True, max_size=2),
+        st.sampled_from(POLICIES),
     ),
     max_size=4,
 ).map(at_most_once)
@@ -147,21 +155,27 @@ def test_what_does_not_change_stays_the_same_object(made: list[View]) -> None:
 # --- a switch -------------------------------------------------------------------------------------
 
 grounds = st.builds(
-    lambda pods, mac: Ground(
+    lambda pods, mac, meters: Ground(
         100,
         mac,
         "02:00:00:00:00:01",
         {pod: PodPort(port, "02:00:00:00:01:01", f"pod{port}") for pod, port in pods.items()},
         (build.ip("172.31.241.6"),),
+        meters=meters,
     ),
     st.dictionaries(st.sampled_from(PODS), st.integers(1, 3)),
     st.sampled_from(["02:00:00:00:00:64", "02:00:00:00:00:65"]),
+    st.booleans(),
 )
 passes = st.lists(st.tuples(services, st.dictionaries(st.sampled_from(NAMES), endpoints), grounds))
 
 
 def moved(tables: Tables, change: openflow.Changes) -> Tables:
-    return Tables(_applied(tables.flows, change.flows), _applied(tables.groups, change.groups))
+    return Tables(
+        _applied(tables.flows, change.flows),
+        _applied(tables.groups, change.groups),
+        _applied(tables.meters, change.meters),
+    )
 
 
 def _applied(there, change):  # type: ignore[no-untyped-def]
@@ -170,7 +184,7 @@ def _applied(there, change):  # type: ignore[no-untyped-def]
 
 
 @hypothesis.given(
-    passes, st.sampled_from([Tables(), Tables({FlowKey(20, 1, "x"): "drop"}, {7: "g"})])
+    passes, st.sampled_from([Tables(), Tables({FlowKey(20, 1, "x"): "drop"}, {7: "g"}, {8: "m"})])
 )
 def test_a_switch_follows_pass_by_pass(made: list[tuple[object, ...]], there: Tables) -> None:
     frontends, compiled = local.LocalFrontends("node-1"), compiler.Compiler()
@@ -183,7 +197,7 @@ def test_a_switch_follows_pass_by_pass(made: list[tuple[object, ...]], there: Ta
         desired = whole.desired(wanted, ground)  # type: ignore[arg-type]
         assert compiled.desired == desired
         change = compiled.changes()
-        assert change == whole.changes(desired, there) or _groups_alone(change, desired, there)
+        assert change == whole.changes(desired, there) or _touched_alone(change, desired, there)
         there = moved(there, change)
         compiled.took(change)
         missing = {(e.key, a) for e in wanted for a in ovs.missing_pods(e, ground)}  # type: ignore[arg-type]
@@ -198,8 +212,9 @@ def test_a_switch_follows_pass_by_pass(made: list[tuple[object, ...]], there: Ta
         assert not compiled.refusals()
 
 
-def _groups_alone(change: openflow.Changes, desired: Tables, there: Tables) -> bool:
-    """Compare all but which groups are said to be known: only those that change are asked for."""
+def _touched_alone(change: openflow.Changes, desired: Tables, there: Tables) -> bool:
+    """Compare all but which groups and meters are said to be known: those that change alone."""
     full = whole.changes(desired, there)
-    known = full.known_groups & change.groups.upserts.keys()
-    return change == dataclasses.replace(full, known_groups=known)
+    groups = full.known_groups & change.groups.upserts.keys()
+    meters = full.known_meters & change.meters.upserts.keys()
+    return change == dataclasses.replace(full, known_groups=groups, known_meters=meters)

@@ -34,8 +34,13 @@ class Switch:
     """Sorted; empty where the kernel's own datapath takes the frames."""
 
 
-def read(rows: Rows, names: Names, legs: tuple[Address, ...] = ()) -> Switch:
-    """Return the facts. Raises Unavailable naming what is missing and the cure."""
+def read(
+    rows: Rows, names: Names, legs: tuple[Address, ...] = (), *, meters: bool = True
+) -> Switch:
+    """Return the facts. Raises Unavailable naming what is missing and the cure.
+
+    Whether the switch has meters the database does not tell.
+    """
     bridge = next((row for row in rows["Bridge"].values() if row["name"] == names.bridge), None)
     if bridge is None:
         raise errors.Unavailable(
@@ -57,6 +62,7 @@ def read(rows: Rows, names: Names, legs: tuple[Address, ...] = ()) -> Switch:
         pods=pods,
         legs=legs,
         answer_pings=names.answer_pings,
+        meters=meters,
     )
     # With the kernel datapath a drop at ingress would come before OVS has the frame.
     guarded = bridge["datapath_type"] == "netdev"

@@ -19,6 +19,7 @@ from lbctl import delta
 from lbctl.model import errors
 from lbctl.model.virtual_service import Address
 from lbctl_dataplane.backends import audits, commands, ground, offload, ovsdb, tables
+from lbctl_dataplane.backends.ovs_meters import Meters
 from lbctl_dataplane.backends.port import Leg, Outcome
 from lbctl_dataplane.backends.refusals import Refusals
 from lbctl_dataplane.rules import compiler, constants, guard, openflow, ovs, refusals
@@ -43,6 +44,7 @@ class OvsBackend:
         self._legs = legs
         self._database = ovsdb.Database(run_dir() / "db.sock")
         self._compiler = compiler.Compiler()
+        self._meters = Meters(names.bridge)
         self._refusals = Refusals(refusals.table(names.service_interface))
         self._last: ground.Switch | None = None
         self._last_inputs: tuple[object, ...] = ()
@@ -76,6 +78,7 @@ class OvsBackend:
 
     def _distrust(self) -> None:
         self._swept, self._guarded, self._dump = False, None, b""
+        self._meters.distrust()
         self._audits.distrust()
 
     def legs(self) -> tuple[Leg, ...] | None:
@@ -92,6 +95,8 @@ class OvsBackend:
         """Make the switch forward for these frontends; see `NodeBackend.program`."""
         switch = self._switch()
         self._notice_restart()
+        if await self._meters.look():
+            switch = self._switch()
         self._compiler.update(frontends, switch.ground)
         try:
             changed = await self._make_it_so(switch)
@@ -145,9 +150,10 @@ class OvsBackend:
     def _switch(self) -> ground.Switch:
         if not self._connected:
             raise errors.Unavailable("OVS database is not connected yet")
-        inputs = (self._database.version, self._legs())
+        inputs = (self._database.version, self._legs(), self._meters.able)
         if self._last is None or inputs != self._last_inputs:
-            found = ground.read(self._database.rows, self._names, inputs[1])
+            _, legs, meters = inputs
+            found = ground.read(self._database.rows, self._names, legs, meters=meters)
             if found != self._last:
                 self._last = found  # the same object while nothing changed: comparing it is free
             self._last_inputs = inputs
@@ -155,25 +161,29 @@ class OvsBackend:
 
     async def _read_back(self) -> None:
         """Take what the switch holds; the same words as last time cost no parsing."""
-        flows, groups = await self._observe()
-        dump = hashlib.blake2b(f"{flows}\n{groups}".encode()).digest()
+        printed = await self._observe()
+        dump = hashlib.blake2b("\n".join(printed).encode()).digest()
         if dump != self._dump:
-            observed = openflow.Tables(openflow.parse_flows(flows), openflow.parse_groups(groups))
-            self._compiler.read_back(observed)
+            self._compiler.read_back(openflow.parse(*printed))
             self._dump = dump
         if not self._refusals.untouched():
             self._compiler.read_back_refusals(await self._refusals.observe())
 
-    async def _observe(self) -> tuple[str, str]:
+    async def _observe(self) -> tuple[str, str, str]:
+        """Return flows, groups and meters as printed."""
         ours = f"cookie={constants.COOKIE:#x}/{constants.COOKIE_MASK:#x}"
         return await asyncio.gather(
             commands.run(*_OFCTL, "--no-stats", "dump-flows", self._names.bridge, ours),
             commands.run(*_OFCTL, "dump-groups", self._names.bridge),
+            self._meters.observe(),
         )
 
     async def _apply(self, wanted: openflow.Changes) -> None:
+        await self._meters.before(wanted)
         bundle = openflow.render_bundle(wanted)
-        await commands.run(*_OFCTL, "bundle", self._names.bridge, "-", stdin=bundle)
+        if bundle:
+            await commands.run(*_OFCTL, "bundle", self._names.bridge, "-", stdin=bundle)
+        await self._meters.after(wanted)
 
     async def _verify(self) -> None:
         await self._read_back()
@@ -181,7 +191,7 @@ class OvsBackend:
             raise errors.Unavailable("the kernel did not keep the table of refusals as written")
         left = self._compiler.changes()
         if len(left):
-            example = next(iter(openflow.render_bundle(left).splitlines()))
+            example = openflow.example(left)
             raise errors.Unavailable(
                 f"bridge {self._names.bridge} differs in {len(left)} places after a bundle that "
                 f"it took; the first: {example}"

@@ -1,10 +1,11 @@
 """Flows and groups of a node, by passes that follow each other; a pass costs what changed. Pure."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from lbctl.delta import Delta
 from lbctl.model.virtual_service import Address
-from lbctl_dataplane.rules import ovs, refusals
+from lbctl_dataplane.rules import ovs, ovs_limits, refusals
 from lbctl_dataplane.rules.behind import Behind
 from lbctl_dataplane.rules.frontend import Frontend
 from lbctl_dataplane.rules.kept import Kept
@@ -13,26 +14,35 @@ from lbctl_dataplane.rules.openflow import Changes, FlowKey, Tables
 from lbctl_dataplane.rules.ovs import Ground
 
 
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """What one frontend has added."""
+
+    flows: tuple[FlowKey, ...]
+    groups: tuple[int, ...]
+    meters: tuple[int, ...]
+    refused: tuple[Element, ...]
+
+
 class Compiler:
     """What the switch should hold, and what it is known to hold."""
 
     def __init__(self) -> None:
         self._flows: Kept[FlowKey, str] = Kept()
         self._groups: Kept[int, str] = Kept()
+        self._meters: Kept[int, str] = Kept()
         self._refusals: Kept[Element, Ends] = Kept()
         self._ground = Ground(0, "", "")
         self._frame: Mapping[FlowKey, str] = {}
         self._behind = Behind()
-        self._parts: dict[
-            int, tuple[tuple[FlowKey, ...], tuple[int, ...], tuple[Element, ...]]
-        ] = {}
-        """Flows, groups and refusals of each frontend."""
+        self._parts: dict[int, _Part] = {}
         self._numbers = ovs.group_numbers()
+        self._meter_numbers = ovs_limits.numbers()
 
     @property
     def desired(self) -> Tables:
         """Return all that should be there."""
-        return Tables(self._flows.desired, self._groups.desired)
+        return Tables(self._flows.desired, self._groups.desired, self._meters.desired)
 
     @property
     def missing(self) -> dict[str, tuple[Address, ...]]:
@@ -48,6 +58,7 @@ class Compiler:
         left = {before[known].place for known in turn.gone}
         for place in left - {turn.now[fresh].place for fresh in turn.new}:
             self._numbers.release(place)
+            self._meter_numbers.release(place)
         self._behind.frontends = turn.now
         self._stand_on(ground)
         for fresh in turn.new | again:
@@ -57,6 +68,7 @@ class Compiler:
         """Take what the switch holds."""
         self._flows.read_back(observed.flows)
         self._groups.read_back(observed.groups)
+        self._meters.read_back(observed.meters)
 
     def read_back_refusals(self, observed: Elements) -> None:
         """Take what the table beside the switch holds."""
@@ -72,14 +84,16 @@ class Compiler:
 
     def changes(self) -> Changes:
         """Return what the switch lacks."""
-        groups = self._groups.changes()
+        groups, meters = self._groups.changes(), self._meters.changes()
         known = frozenset(groups.upserts.keys() & self._groups.verified.keys())
-        return Changes(self._flows.changes(), groups, known)
+        metered = frozenset(meters.upserts.keys() & self._meters.verified.keys())
+        return Changes(self._flows.changes(), groups, known, meters, metered)
 
     def took(self, change: Changes) -> None:
         """Note that the switch took a change."""
         self._flows.took(change.flows)
         self._groups.took(change.groups)
+        self._meters.took(change.meters)
 
     def _standing_on_other_ground(self, ground: Ground) -> set[int]:
         before = self._ground
@@ -104,19 +118,26 @@ class Compiler:
         self._frame = frame
 
     def _drop(self, known: int) -> None:
-        flows, groups, refused = self._parts.pop(known)
-        self._flows.remove(flows)
-        self._groups.remove(groups)
-        self._refusals.remove(refused)
+        part = self._parts.pop(known)
+        self._flows.remove(part.flows)
+        self._groups.remove(part.groups)
+        self._meters.remove(part.meters)
+        self._refusals.remove(part.refused)
         self._behind.drop(known)
 
     def _put(self, fresh: int) -> None:
         frontend = self._behind.frontends[fresh]
-        part = ovs.tables(frontend, self._ground, self._numbers.of(frontend.place))
+        number, place = self._numbers.of(frontend.place), frontend.place
+        metered = ovs.is_metered(frontend, self._ground)
+        meter = self._meter_numbers.of(place) if metered else None
+        part = ovs.tables(frontend, self._ground, number, meter)
         refused = refusals.elements(frontend)
-        self._parts[fresh] = (tuple(part.flows), tuple(part.groups), tuple(refused))
+        self._parts[fresh] = _Part(
+            tuple(part.flows), tuple(part.groups), tuple(part.meters), tuple(refused)
+        )
         self._flows.add(part.flows)
         self._groups.add(part.groups)
+        self._meters.add(part.meters)
         self._refusals.add(refused)
         self._behind.lack(fresh, ovs.missing_pods(frontend, self._ground))
         self._behind.put(fresh)

@@ -17,6 +17,9 @@ CT_MARK = 0x1BC7
 GROUP_PREFIX = 0x1B00_0000
 """OpenFlow groups carry no cookie, so their numbers say whose they are: 0x1bxxxxxx is ours."""
 GROUP_SPACE = 0x0100_0000
+METER_FIRST, METER_SPACE = 0x1_0000, 0x1_0000
+"""OpenFlow meters carry no cookie either; Linux has numbers up to 200,000, and who else makes some
+(OVN) begins at 1."""
 
 TABLE_ENTRY = 0
 """Shared with whoever wires the pods; ours are the flows of `PRIORITY_ENTRY` with our cookie."""

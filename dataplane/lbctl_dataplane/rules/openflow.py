@@ -5,7 +5,7 @@ contract test proves it on the real switch.
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from lbctl import delta
@@ -35,6 +35,8 @@ class Tables:
     """Actions by key."""
     groups: Mapping[int, str] = field(default_factory=dict)
     """Type, selection and buckets by group number."""
+    meters: Mapping[int, str] = field(default_factory=dict)
+    """Flags and bands by meter number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +47,14 @@ class Changes:
     groups: delta.Delta[int, str]
     known_groups: frozenset[int]
     """Groups that exist already: these are modified, others added."""
+    meters: delta.Delta[int, str]
+    known_meters: frozenset[int]
+    """The same of meters."""
 
     def __len__(self) -> int:
         """Return the number of single changes."""
-        parts = (self.flows.upserts, self.flows.deletes, self.groups.upserts, self.groups.deletes)
-        return sum(len(part) for part in parts)
+        changes = (self.flows, self.groups, self.meters)
+        return sum(len(change.upserts) + len(change.deletes) for change in changes)
 
 
 def render_bundle(wanted: Changes) -> str:
@@ -69,14 +74,36 @@ def render_bundle(wanted: Changes) -> str:
     return "\n".join(lines) + "\n" if lines else ""
 
 
+def render_meters(wanted: Changes) -> Iterator[tuple[str, str]]:
+    """Yield command and argument of `ovs-ofctl` for each meter to make or change."""
+    for number, body in sorted(wanted.meters.upserts.items()):
+        verb = "mod-meter" if number in wanted.known_meters else "add-meter"
+        yield verb, f"meter={number},{body}"
+
+
 def _stable(keys: Iterable[FlowKey]) -> list[FlowKey]:
     return sorted(keys, key=lambda key: (key.table, key.priority, key.match))
+
+
+def example(wanted: Changes) -> str:
+    """Return one of the changes, for a message."""
+    lines = render_bundle(wanted).splitlines()
+    meters = [" ".join(command) for command in render_meters(wanted)]
+    gone = [f"del-meter meter={number}" for number in sorted(wanted.meters.deletes)]
+    return next(iter([*lines, *meters, *gone]), "")
 
 
 _FLOW = re.compile(
     r"^ *cookie=0x[0-9a-f]+, (?:table=(\d+), )?(?:priority=(\d+),?)?(.*?) ?actions=(.*)$"
 )
 _GROUP = re.compile(r"^ *group_id=(\d+),(.*)$")
+_MOST_METERS = re.compile(r"max_meter:(\d+)")
+_METER = re.compile(r"^ *meter=(\d+) (.*) bands=\n((?:type=.*\n?)*)", re.MULTILINE)
+
+
+def parse(flows: str, groups: str, meters: str) -> Tables:
+    """Return what is there of ours, from what `ovs-ofctl` prints of each."""
+    return Tables(parse_flows(flows), parse_groups(groups), parse_meters(meters))
 
 
 def parse_flows(dump: str) -> dict[FlowKey, str]:
@@ -96,3 +123,23 @@ def parse_groups(dump: str) -> dict[int, str]:
     numbered = ((int(match[1]), match[2]) for match in matches if match)
     first, end = constants.GROUP_PREFIX, constants.GROUP_PREFIX + constants.GROUP_SPACE
     return {number: body for number, body in numbered if first <= number < end}
+
+
+def has_meters(features: str) -> bool:
+    """Tell whether a switch has our numbers, from what `ovs-ofctl meter-features` prints."""
+    most = _MOST_METERS.search(features)
+    return most is not None and int(most[1]) >= constants.METER_FIRST + constants.METER_SPACE
+
+
+def parse_meters(dump: str) -> dict[int, str]:
+    """Return the meters of ours in `ovs-ofctl dump-meters`, in the words that make them."""
+    first, end = constants.METER_FIRST, constants.METER_FIRST + constants.METER_SPACE
+    return {
+        int(number): ",".join((*flags.split(), *(f"band={band}" for band in _bands(bands))))
+        for number, flags, bands in _METER.findall(dump)
+        if first <= int(number) < end
+    }
+
+
+def _bands(lines: str) -> Iterator[str]:
+    return (",".join(line.split()) for line in lines.splitlines())

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from lbctl.model.virtual_service import Address
-from lbctl_dataplane.rules import constants, ovs_affinity, place_numbers
+from lbctl_dataplane.rules import constants, ovs_affinity, ovs_limits, place_numbers
 from lbctl_dataplane.rules.frontend import Frontend, Member
 from lbctl_dataplane.rules.openflow import FlowKey, Tables
 from lbctl_dataplane.rules.place_numbers import Numbers
@@ -43,6 +43,8 @@ class Ground:
     """Addresses of the service interface, which the switch answers ARP and ND for."""
     answer_pings: bool = True
     """The switch answers pings of VIPs."""
+    meters: bool = True
+    """Its datapath can count new connections."""
 
 
 def without_pods(ground: Ground) -> Ground:
@@ -50,14 +52,20 @@ def without_pods(ground: Ground) -> Ground:
     return replace(ground, pods={})
 
 
-def tables(frontend: Frontend, ground: Ground, number: int) -> Tables:
-    """Return the flows of one frontend, some of which others may need as well, and its group."""
+def tables(frontend: Frontend, ground: Ground, number: int, meter: int | None) -> Tables:
+    """Return the flows of one frontend, some of which others may need as well, and its group.
+
+    `number` is the group's; `meter` that of its meter, None without one.
+    """
     flows: dict[FlowKey, str] = {}
     groups: dict[int, str] = {}
+    meters: dict[int, str] = {}
     here = [member for member in frontend.members if member.address in ground.pods]
     if here:
         groups[number] = _group(frontend, here)
-        flows.update(_new_connections(frontend, number))
+        flows.update(_new_connections(frontend, number, meter))
+        if meter is not None:
+            meters[meter] = ovs_limits.meter(frontend)
         if ovs_affinity.remembers(frontend):
             flows.update(_remembering(frontend, here, number))
         if ground.answer_pings:
@@ -68,7 +76,12 @@ def tables(frontend: Frontend, ground: Ground, number: int) -> Tables:
         if member.address in ground.pods:
             pod = ground.pods[member.address]
             flows.update(_member(frontend.place.protocol, member, pod, ground.gateway_mac))
-    return Tables(flows, groups)
+    return Tables(flows, groups, meters)
+
+
+def is_metered(frontend: Frontend, ground: Ground) -> bool:
+    """Tell whether the new connections of a place are counted."""
+    return ground.meters and bool(ovs_limits.meter(frontend))
 
 
 def missing_pods(frontend: Frontend, ground: Ground) -> tuple[Address, ...]:
@@ -158,9 +171,12 @@ def _ping(vip: Address, mac: str) -> tuple[FlowKey, str]:
     )
 
 
-def _new_connections(frontend: Frontend, group: int) -> Iterator[tuple[FlowKey, str]]:
+def _new_connections(
+    frontend: Frontend, group: int, meter: int | None
+) -> Iterator[tuple[FlowKey, str]]:
     place = frontend.place
     remembers = ovs_affinity.remembers(frontend)
+    admitted = "" if meter is None else f"meter:{meter},"
     chosen = ovs_affinity.look_up(group) if remembers else f"group:{group}"
     for source in _sources(frontend):
         destination = "nw_dst" if place.vip.version == 4 else "ipv6_dst"
@@ -168,7 +184,7 @@ def _new_connections(frontend: Frontend, group: int) -> Iterator[tuple[FlowKey, 
             f"ct_state=+new+trk,{_protocol(place.protocol, place.vip)},{source}"
             f"{destination}={place.vip},tp_dst={place.port}"
         )
-        yield FlowKey(constants.TABLE_CONNECTION, constants.PRIORITY_NEW, match), chosen
+        yield FlowKey(constants.TABLE_CONNECTION, constants.PRIORITY_NEW, match), admitted + chosen
 
 
 def _remembering(

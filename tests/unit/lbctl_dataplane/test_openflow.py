@@ -49,3 +49,45 @@ def test_no_change_is_an_empty_bundle() -> None:
     tables = Tables({FlowKey(0, 1, "x"): "drop"}, {1: "a"})
     same = whole.changes(tables, tables)
     assert (len(same), openflow.render_bundle(same)) == (0, "")
+
+
+METERS = """\
+OFPST_METER_CONFIG reply (OF1.5) (xid=0x2):
+meter=131071 pktps burst bands=
+type=drop rate=1000 burst_size=1000
+
+meter=7 kbps bands=
+type=drop rate=3
+
+meter=65538 pktps burst stats bands=
+type=drop rate=3 burst_size=3
+type=drop rate=4 burst_size=4
+"""
+
+
+def test_meters_are_read_in_the_words_that_make_them_and_those_of_others_are_not_seen() -> None:
+    assert openflow.parse_meters(METERS) == {
+        131071: "pktps,burst,band=type=drop,rate=1000,burst_size=1000",
+        65538: "pktps,burst,stats,band=type=drop,rate=3,burst_size=3,"
+        "band=type=drop,rate=4,burst_size=4",
+    }
+
+
+def test_a_meter_that_is_there_is_changed_and_another_one_made() -> None:
+    before, after = Tables(meters={1: "a", 3: "c"}), Tables(meters={1: "b", 2: "d"})
+    wanted = whole.changes(after, before)
+    assert list(openflow.render_meters(wanted)) == [
+        ("mod-meter", "meter=1,b"),
+        ("add-meter", "meter=2,d"),
+    ]
+    assert (len(wanted), openflow.render_bundle(wanted)) == (3, "")
+    assert openflow.example(wanted) == "mod-meter meter=1,b"
+    gone = whole.changes(Tables(), before)
+    assert openflow.example(gone) == "del-meter meter=1"
+
+
+def test_a_switch_whose_meters_do_not_reach_to_ours_has_none() -> None:
+    said = "OFPST_METER_FEATURES reply (OF1.5) (xid=0x2):\nmax_meter:{} max_bands:8 max_color:0\n"
+    assert openflow.has_meters(said.format(262144))
+    assert not openflow.has_meters(said.format(0))
+    assert not openflow.has_meters("")

@@ -2,12 +2,14 @@
 
 import dataclasses
 import re
+from typing import Any
 
 import pytest
 
 import dataplane_builders as build
 import dataplane_whole as whole
-from lbctl_dataplane.rules import constants, openflow, ovs
+from lbctl.model.policy import Limits
+from lbctl_dataplane.rules import constants, nft_limits, openflow, ovs
 from lbctl_dataplane.rules.openflow import FlowKey, Tables
 
 GROUND = ovs.Ground(
@@ -217,3 +219,26 @@ def test_who_does_not_remember_learns_nothing() -> None:
     tables = whole.desired([hashed], GROUND)
     assert flows(tables, constants.TABLE_MEMBERS) == {}
     assert constants.PRIORITY_REMEMBERED not in {key.priority for key in tables.flows}
+
+
+def limited(rate: int, ground: ovs.Ground = GROUND, **fields: Any) -> Tables:
+    wanted = build.frontend(build.place(), "10.0.0.1", **fields)
+    wanted = dataclasses.replace(wanted, limits=Limits(connections_per_s=rate))
+    return whole.desired([wanted], ground)
+
+
+def test_a_limited_place_counts_new_connections_before_its_group() -> None:
+    tables = limited(9, source_ranges=("192.0.2.0/24", "192.0.3.0/24"), open_to_all=False)
+    ((meter, body),) = tables.meters.items()
+    assert body == "pktps,burst,band=type=drop,rate=9,burst_size=9"
+    new = [a for a in flows(tables, constants.TABLE_CONNECTION).values() if "group:" in a]
+    assert new == [f"meter:{meter},group:{number}" for number in tables.groups] * 2
+    known = FlowKey(21, constants.PRIORITY_KNOWN, "ct_state=-inv+trk,ct_mark=0x1bc7")
+    assert "meter" not in tables.flows[known]
+
+
+def test_no_meter_where_there_is_no_limit_or_no_switch_that_has_them() -> None:
+    unable = dataclasses.replace(GROUND, meters=False)
+    for tables in (limited(0), limited(nft_limits.FASTEST + 1), limited(9, unable)):
+        assert tables.meters == {}
+        assert not any("meter" in actions for actions in tables.flows.values())
