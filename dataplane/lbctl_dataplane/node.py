@@ -104,7 +104,7 @@ class NodeRole:
             for key, missing in sorted(outcome.missing.items())
         )
         legs = self._own.complaint() if self._own is not None else ""
-        complaint = "; ".join(filter(None, (legs, forwarded.complaint)))
+        complaint = "; ".join(filter(None, (legs, outcome.complaint, forwarded.complaint)))
         changed = outcome.changed + forwarded.changed
         return Programmed(changed, exceptions, complaint, verdict.failing, self._drains.drains)
 
