@@ -34,7 +34,7 @@ class IpvsWorld:
         found = self.bed.guest.call("guest.ipvs_node:program", bodies)
         assert len(self.bed.guest.call("guest.ipvs_node:legs")) == len(dataplane_bed.LEGS)
         missing = {key: tuple(map(build.ip, found["missing"][key])) for key in found["missing"]}
-        return Outcome(found["changed"], missing)
+        return Outcome(found["changed"], missing, found["complaint"])
 
     def talk(self, place: Place) -> Talk:
         return socket_talk(self.bed, place, PATIENCE_S)

@@ -5,6 +5,7 @@ withdrawn is doubt: it is *held*, and yields only to a better decision (design d
 """
 
 import logging
+import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
@@ -22,6 +23,9 @@ from lbctl.translate.endpoints import Endpoint
 from lbctl_dataplane.packed import pack, unpack
 
 log = logging.getLogger(__name__)
+
+_NODES = "nodes"
+"""What a trimmed slice says beside its text: where its endpoints are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,8 +213,8 @@ class Book:
 
     def _counts(self, obj: Json) -> bool:
         """Tell whether a slice has endpoints that are waited for."""
-        ends = unpack(obj).get("endpoints") or ()
-        return any(not self._node or entry.get("nodeName") == self._node for entry in ends)
+        nodes: tuple[str, ...] = obj[_NODES]
+        return self._node in nodes if self._node else bool(nodes)
 
     def _changed(self, *, awaited: bool) -> None:
         self._concerned = True
@@ -291,17 +295,22 @@ def slice_owners(obj: Json) -> tuple[str, ...]:
 
 
 def trim_slice(obj: Json) -> Json:
-    """Return an EndpointSlice with what is read here only, packed: memory counts on every node."""
+    """Return an EndpointSlice with what is read here only, packed: memory counts on every node.
+
+    Where its endpoints are is told beside: whether anybody waits for it is asked at each change.
+    """
     meta, found = metadata(obj), unpack(obj)
     owner = (meta.get("labels") or {}).get(endpoints_of.SERVICE_LABEL)
     kept = {key: meta.get(key) for key in ("name", "namespace", "resourceVersion")}
     kept["labels"] = {endpoints_of.SERVICE_LABEL: owner} if owner else {}
+    ends = list(map(_trim_endpoint, found.get("endpoints") or ()))
     content = {
         "addressType": found.get("addressType"),
-        "endpoints": list(map(_trim_endpoint, found.get("endpoints") or ())),
+        "endpoints": ends,
         "ports": found.get("ports"),
     }
-    return pack(kept, content)
+    nodes = {sys.intern(entry.get("nodeName", "")) for entry in ends}
+    return {**pack(kept, content), _NODES: tuple(sorted(nodes))}
 
 
 def _trim_endpoint(entry: Json) -> Json:

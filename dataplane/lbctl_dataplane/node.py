@@ -56,9 +56,9 @@ class NodeRole:
     ) -> None:
         beside = beside or Beside()
         self.backend = chosen
-        self._node = node
         self._own = beside.own
         self._health = beside.health
+        self._asked = health_ports.Wanted(node)
         self._frontends = local.LocalFrontends(node)
         self._programs = backend
         self._monitors = beside.monitors
@@ -94,7 +94,7 @@ class NodeRole:
         """Program what this node answers for."""
         endpoints = view.endpoints
         if self._health is not None:
-            self._health.want(health_ports.wanted(view.services, endpoints, self._node))
+            self._health.want(self._asked.of(view.services, endpoints))
         wanted = self._drains.of(self._frontends.of(view.services, endpoints))
         verdict = self._monitors.judge(view.services, wanted)
         outcome = await self._programs.program(verdict.frontends)
@@ -104,7 +104,7 @@ class NodeRole:
             for key, missing in sorted(outcome.missing.items())
         )
         legs = self._own.complaint() if self._own is not None else ""
-        complaint = "; ".join(filter(None, (legs, forwarded.complaint)))
+        complaint = "; ".join(filter(None, (legs, outcome.complaint, forwarded.complaint)))
         changed = outcome.changed + forwarded.changed
         return Programmed(changed, exceptions, complaint, verdict.failing, self._drains.drains)
 

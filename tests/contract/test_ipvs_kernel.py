@@ -192,3 +192,25 @@ def test_a_member_may_be_the_node_itself(world: IpvsWorld, vip: str, protocol: s
             assert names(made) == ["host"] * 3
     finally:
         world.bed.guest.call("guest.host_pod:end")
+
+
+def test_a_scheduler_that_the_kernel_lacks_costs_its_own_services_the_choice_alone(
+    world: IpvsWorld,
+) -> None:
+    loader = "/proc/sys/kernel/modprobe"
+    asking = serve(world, build.place(V4), (1, 2), algorithm="least-connections")
+    usual = serve(world, build.place(V4, port=81), (1, 2))
+    before = world.bed.guest.run("cat", loader).strip()
+    world.bed.guest.run("sysctl", "-qw", "kernel.modprobe=/bin/false")
+    try:
+        done = world.program(usual, asking)
+        assert "modprobe -a ip_vs ip_vs_wlc" in done.complaint
+        assert {line.split()[1] for line in listed(world)} == {"mh"}
+        with talks(world, asking.place, 1) as made, talks(world, usual.place, 1) as others:
+            assert "" not in names(made) + names(others)
+        assert world.program(usual, asking).changed == 0
+    finally:
+        world.bed.guest.run("sysctl", "-qw", f"kernel.modprobe={before}")
+    world.restart()
+    assert world.program(usual, asking).complaint == ""
+    assert f"{V4}:{PORT} wlc" in "\n".join(listed(world))

@@ -12,6 +12,7 @@ from lbctl.model import errors
 from lbctl_dataplane.backends import audits, nft_batches
 from lbctl_dataplane.backends.generation import Others
 from lbctl_dataplane.backends.kernel_table import KernelTable
+from lbctl_dataplane.backends.netfilter import Netfilter
 from lbctl_dataplane.backends.port import NodeBackend
 from lbctl_dataplane.rules import nft_batch, nft_table
 from lbctl_dataplane.rules.nft_elements import Element, Elements, KeptTable, Moves, Table
@@ -157,7 +158,7 @@ def test_a_change_that_the_kernel_refuses_changes_nothing(nft_world: NftWorld) -
         await backend.program([serve(nft_world, build.place(V4), (1, 2))])
         before = nft(nft_world, "list", "table", *OURS)
         with pytest.raises(errors.Unavailable, match="No such file"):
-            await nft_batches.send(batch)
+            await nft_batches.make(batch, Netfilter())
         assert nft(nft_world, "list", "table", *OURS) == before
 
     with_one_agent(nft_world, scenario)

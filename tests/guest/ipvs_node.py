@@ -69,7 +69,7 @@ async def program(frontends: list[Json]) -> Json:
     """Return the outcome: what changed, and what is missing by virtual service."""
     outcome = await _LIVES[-1].backend.program([parse(entry) for entry in frontends])
     missing = {key: [str(entry) for entry in entries] for key, entries in outcome.missing.items()}
-    return {"changed": outcome.changed, "missing": missing}
+    return {"changed": outcome.changed, "missing": missing, "complaint": outcome.complaint}
 
 
 def render(frontend: Frontend) -> Json:

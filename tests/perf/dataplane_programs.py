@@ -147,11 +147,12 @@ def _started(
 async def _loaded(place: cluster.Cluster, services: int, began: float) -> float:
     """Return after how many seconds the last transaction came that made all Services answer."""
     way = vip_way(place.bed, services)
-    seen, last = generation.read(), began
+    counter = generation.Counter()
+    seen, last = counter.read(), began
     deadline = began + GIVE_UP_S
     while time.monotonic() < deadline:
         await asyncio.sleep(POLL_S)
-        now, count = time.monotonic(), generation.read()
+        now, count = time.monotonic(), counter.read()
         if count != seen:
             seen, last = count, now
         elif last != began and now > last + QUIET_S:
@@ -176,12 +177,13 @@ async def _change(place: cluster.Cluster, api: client.Client, number: int, rest_
     known = await api.get(resources.ENDPOINT_SLICES, name, own)
     full = len(known["endpoints"]) == len(space.PODS)
     ends = cluster.endpoints(place.bed, len(space.PODS) - full)
-    before = generation.read()
+    counter = generation.Counter()
+    before = counter.read()
     async with asyncio.timeout(CHANGE_GIVE_UP_S), asyncio.TaskGroup() as tasks:
         began = time.monotonic()
         writing = api.patch(resources.ENDPOINT_SLICES, name, {"endpoints": ends}, own)
         tasks.create_task(writing)
-        while generation.read() == before:  # noqa: ASYNC110
+        while counter.read() == before:  # noqa: ASYNC110
             await asyncio.sleep(CHANGE_POLL_S)
         took_ms = 1000 * (time.monotonic() - began)
     await asyncio.sleep(rest_s)

@@ -12,7 +12,7 @@ from lbctl import delta
 from lbctl.model.policy import Limits
 from lbctl.model.virtual_service import Listener, Phase, Policy, VipRole, VirtualService
 from lbctl.translate.endpoints import Endpoint
-from lbctl_dataplane.rules import compiler, frontend, local, openflow, ovs, refusals
+from lbctl_dataplane.rules import compiler, frontend, health_ports, local, openflow, ovs, refusals
 from lbctl_dataplane.rules.claimants import Claimants
 from lbctl_dataplane.rules.frontend import Frontend
 from lbctl_dataplane.rules.kept import Kept
@@ -150,6 +150,26 @@ def test_what_does_not_change_stays_the_same_object(made: list[View]) -> None:
         alike = {entry.key for entry in now} - {entry.key for entry in (before.keys() ^ now.keys())}
         assert all(before[entry] is entry for entry in now if entry.key in alike)
         before = now
+
+
+@hypothesis.given(views.map(steady), st.frozensets(st.sampled_from(NAMES)))
+def test_health_check_ports_that_follow_views_are_those_of_each_alone(
+    made: list[View], asking: frozenset[str]
+) -> None:
+    followed = health_ports.Wanted("node-1")
+    ported: dict[int, VirtualService] = {}
+    for chosen, behind in made:
+        asked = [ported.setdefault(id(one), _ported(one, asking)) for one in chosen]
+        alone = health_ports.Wanted("node-1").of(asked, behind)
+        assert followed.of(asked, behind) == alone
+        assert followed.of(asked, dict(behind)) == alone
+
+
+def _ported(service: VirtualService, asking: frozenset[str]) -> VirtualService:
+    name = service.service.name
+    port = 30_000 + NAMES.index(name) if name in asking else 0
+    policy = dataclasses.replace(service.policy, health_check_node_port=port)
+    return dataclasses.replace(service, policy=policy)
 
 
 # --- a switch -------------------------------------------------------------------------------------

@@ -4,30 +4,32 @@ Every nftables transaction of anybody raises it by one. While it stands no table
 asking costs microseconds where listing a table of thousands of elements costs a second.
 """
 
-import socket
 from collections.abc import Callable
 
 from lbctl.model import errors
+from lbctl_dataplane.backends import netfilter
+from lbctl_dataplane.backends.netfilter import Netfilter
 from lbctl_dataplane.rules import netlink
 
-_NETFILTER = 12
+_QUESTION = netlink.request(netlink.GET_GENERATION, family=netlink.FAMILY_ANY, whole=False)
 _ID = 1
-_LONGEST = 8192
-"""Bytes of an answer: it is a message of about fifty."""
 _WRAPS = 1 << 32
 
 
-def read() -> int:
-    """Return the count. Raises Unavailable when the kernel does not tell."""
-    question = netlink.request(netlink.GET_GENERATION, family=netlink.FAMILY_ANY, whole=False)
-    try:
-        with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _NETFILTER) as kernel:
-            kernel.send(question)
-            return parse(kernel.recv(_LONGEST))
-    except OSError as error:
-        raise errors.Unavailable(
-            f"nftables generation: {error.strerror}; does the agent have CAP_NET_ADMIN?"
-        ) from error
+class Counter:
+    """Reads the count."""
+
+    def __init__(self) -> None:
+        self._asked = Netfilter()
+
+    def read(self) -> int:
+        """Return the count. Raises Unavailable when the kernel does not tell."""
+        try:
+            return parse(netfilter.ask(self._asked.open(), _QUESTION))
+        except OSError as error:
+            raise errors.Unavailable(
+                f"nftables generation: {error.strerror}; does the agent have CAP_NET_ADMIN?"
+            ) from error
 
 
 def parse(answer: bytes) -> int:
@@ -43,8 +45,9 @@ def parse(answer: bytes) -> int:
 class Others:
     """Counts the transactions that are not of one agent, which may own several tables."""
 
-    def __init__(self, total: Callable[[], int] = read) -> None:
-        self._total = total
+    def __init__(self, total: Callable[[], int] | None = None) -> None:
+        """Count by the kernel's own count, or by `total`."""
+        self._total = total or Counter().read
         self._own = 0
 
     def count(self) -> int:

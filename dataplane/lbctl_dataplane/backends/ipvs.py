@@ -6,6 +6,7 @@ in an audit now and then, since others may have changed what is ours. Virtual se
 a cookie; those of others are never touched, and a place that somebody else serves is left to him.
 """
 
+import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -24,6 +25,8 @@ from lbctl_dataplane.rules.ipvs_compiler import Changes, IpvsCompiler, Tables
 log = logging.getLogger(__name__)
 
 VERSIONS = (4, 6)
+ASK_AGAIN_S = 60.0
+"""A scheduler whose module was loaded meanwhile is found after so long."""
 SETTINGS = MappingProxyType(
     {
         # A packet for a member that is gone begins anew, where silence would cost its client
@@ -50,6 +53,10 @@ class IpvsBackend:
         self._audits = audits.Audits()
         self._taken: frozenset[Place] = frozenset()
         """Where somebody else has a virtual server."""
+        self._lacking: frozenset[str] = frozenset()
+        """Schedulers that this kernel does not have, as it said."""
+        self._ask_again_at = 0.0
+        self._audited = False
 
     async def follow(self, changed: Callable[[], None]) -> None:
         """Follow routes and interfaces for ever: a pod's new route is known as soon as it is there.
@@ -65,21 +72,48 @@ class IpvsBackend:
     async def program(self, frontends: Sequence[Frontend]) -> Outcome:
         """Make the kernel balance these frontends; see `NodeBackend.program`."""
         try:
-            changed = await self._make_it_so(frontends)
+            changed = await self._with_what_there_is(frontends)
         except BaseException:
             self._audits.distrust()
             raise
-        return Outcome(changed, self._compiler.missing)
+        return Outcome(changed, self._compiler.missing, self._complaint())
+
+    async def _with_what_there_is(self, frontends: Sequence[Frontend]) -> int:
+        """Make it so, by Maglev where the kernel lacks the scheduler that is asked for."""
+        while True:
+            try:
+                return await self._make_it_so(frontends)
+            except ipvs_kernel.NoScheduler as error:
+                self._lack(error)
+                self._audits.distrust()
+
+    def _lack(self, error: ipvs_kernel.NoScheduler) -> None:
+        """Go without a scheduler. Raises the error where that cannot be."""
+        if not self._audited:
+            return  # what was to be changed may have been taken away: it is read and tried again
+        if error.scheduler in self._lacking or error.scheduler == ipvs.SCHEDULER:
+            raise error
+        self._lacking |= {error.scheduler}
+        self._ask_again_at = asyncio.get_running_loop().time() + ASK_AGAIN_S
+
+    def _complaint(self) -> str:
+        return "; ".join(
+            f"places that ask for scheduler {name} go by Maglev: {ipvs_kernel.cure(name)}"
+            for name in sorted(self._lacking)
+        )
 
     async def _make_it_so(self, frontends: Sequence[Frontend]) -> int:
         routes = (await self._facts.now()).routes
-        auditing = self._audits.due()
+        self._audited = auditing = self._audits.due()
         if auditing:
+            if asyncio.get_running_loop().time() >= self._ask_again_at:
+                self._lacking = frozenset()
             node_facts.check_forwarding(frontend.served_versions(frontends))
             with self._audits.running():
                 await self._read_back()  # loads IPVS where the kernel does so by itself
                 tell_kernel(SETTINGS, node_facts.PROC_SYS_NET)
         self._compiler.update(frontends, routes, self._taken)
+        self._compiler.go_without(self._lacking)
         change = self._compiler.changes()
         if auditing or len(change):
             await self._apply(change)

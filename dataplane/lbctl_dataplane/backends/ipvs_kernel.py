@@ -24,6 +24,14 @@ _MASQUERADE = 0
 """IP_VS_CONN_F_MASQ: translate; the library's default would route the packet on as it is."""
 
 
+class NoScheduler(errors.Unavailable):
+    """A virtual server was refused as if the kernel lacked its scheduler."""
+
+    def __init__(self, scheduler: str, text: str) -> None:
+        super().__init__(text)
+        self.scheduler = scheduler
+
+
 def cure(scheduler: str = ipvs.SCHEDULER) -> str:
     """Return what to do where the kernel lacks a module."""
     return (
@@ -59,7 +67,7 @@ async def run(steps: Iterable[Step]) -> None:
             try:
                 await _run(kernel, step)
             except NetlinkError as error:
-                raise errors.Unavailable(_refused(step, error.code)) from error
+                raise _refused(step, error.code) from error
 
 
 @asynccontextmanager
@@ -120,10 +128,10 @@ def _parse(service: Any) -> tuple[Place, VirtualServer]:
     return place, VirtualServer(flags, value("TIMEOUT"), value("SCHED_NAME"))
 
 
-def _refused(step: Step, code: int) -> str:
+def _refused(step: Step, code: int) -> errors.Unavailable:
     about = step.member if step.member is not None else step.place
     text = f"IPVS refused to {step.verb} {about}: {errno.errorcode.get(code, code)}"
     if code != errno.ENOENT or step.verb == "del" or step.server is None:
-        return text
+        return errors.Unavailable(text)
     # The kernel asks for a scheduler by itself, where its module is installed.
-    return f"{text}; {cure(step.server.scheduler)}"
+    return NoScheduler(step.server.scheduler, f"{text}; {cure(step.server.scheduler)}")

@@ -9,6 +9,7 @@ may have changed our table. Tables of others are never looked at.
 from lbctl.model import errors
 from lbctl_dataplane.backends import audits, commands, nft_batches, nft_listing
 from lbctl_dataplane.backends.generation import Others
+from lbctl_dataplane.backends.netfilter import Netfilter
 from lbctl_dataplane.rules import nft_batch
 from lbctl_dataplane.rules.nft_elements import KeptTable
 
@@ -23,6 +24,7 @@ class KernelTable:
         """Keep a table; `others` is shared by tables of one agent: none reads for another's."""
         self._kept = kept
         self._others = others or Others()
+        self._told = Netfilter()
         self._audits = audits.Audits()
         self._generation: int | None = None
         """The count of others' transactions at which the table is what is known of it."""
@@ -65,7 +67,7 @@ class KernelTable:
         moves = self._kept.moves() if len(texts) == 1 else None
         batch = nft_batch.encode(self._kept.table, moves) if moves is not None else None
         if batch is not None:
-            await nft_batches.send(batch)
+            await nft_batches.make(batch, self._told)
             return
         for text in texts:
             await commands.run("nft", "-f", "-", stdin=text, timeout_s=LOADING_S)

@@ -12,16 +12,17 @@ class NftSets:
     def __init__(self, table: Table) -> None:
         self._table = table
         self._whole = False
+        self._counter = generation.Counter()
         self._read_at: int | None = None
         """The kernel's count when the table was read; None after a change of ours."""
 
     def untouched(self) -> bool:
         """Tell whether the table is as it was read last, for certain: a listing would be waste."""
-        return self._read_at is not None and self._read_at == generation.read()
+        return self._read_at is not None and self._read_at == self._counter.read()
 
     async def observe(self) -> Elements:
         """Return its elements; none of a table that is damaged: the next change replaces it."""
-        self._read_at = generation.read()
+        self._read_at = self._counter.read()
         found = await nft_listing.read(self._table)
         self._whole = found is not None
         return found or {}

@@ -25,6 +25,8 @@ class Outcome:
     """Single objects that were added, modified or deleted."""
     missing: Mapping[str, tuple[Address, ...]] = field(default_factory=dict)
     """Members that could not be programmed, by virtual service."""
+    complaint: str = ""
+    """What is not as it was asked for although all is programmed, with the cure."""
 
 
 class NodeBackend(Protocol):

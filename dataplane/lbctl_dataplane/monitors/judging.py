@@ -106,7 +106,7 @@ class Judge:
             self._stale = True
         self._fresh.clear()
         if self._stale:
-            self._made = tuple(map(self._made_of, self._given))
+            self._made = tuple(map(self._made_of, self._given) if self._judged else self._given)
             self._stale = False
         return self._made
 

@@ -9,7 +9,7 @@ import resource
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
-from lbctl.model.monitors import Failure
+from lbctl.model.monitors import Failure, Monitor
 from lbctl.model.virtual_service import VirtualService
 from lbctl.translate.failing import FailingMember
 from lbctl_dataplane.monitors import answers, probes
@@ -63,6 +63,8 @@ class Prober:
         self._ask = ask
         self._at_once = at_once
         self._judge = Judge()
+        self._given: Sequence[VirtualService] = ()
+        self._monitors: dict[str, Monitor] = {}
         self._roster = Roster(random.random)
         self._news = asyncio.Event()
         self._restored: tuple[FailingMember, ...] = ()
@@ -72,12 +74,14 @@ class Prober:
 
     def judge(self, services: Sequence[VirtualService], frontends: tuple[Frontend, ...]) -> Verdict:
         """Return the frontends without members that fail; from now on these members are asked."""
-        monitors = {
-            service.key: service.policy.monitor
-            for service in services
-            if service.policy.monitor is not None
-        }
-        moved = self._judge.take(frontends, monitors)
+        if services is not self._given:
+            self._given = services
+            self._monitors = {
+                service.key: service.policy.monitor
+                for service in services
+                if service.policy.monitor is not None
+            }
+        moved = self._judge.take(frontends, self._monitors)
         if moved:
             now = asyncio.get_running_loop().time()
             for target, why in self._judge.targets_of(self._restored).items():

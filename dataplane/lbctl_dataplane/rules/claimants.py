@@ -11,6 +11,7 @@ class Claimants:
     """The claims of all virtual services, and which of them win; see `frontend.claims`."""
 
     def __init__(self) -> None:
+        self._given: Sequence[VirtualService] = ()
         self._services: dict[int, VirtualService] = {}
         """By identity: a virtual service that is the same object has not changed."""
         self._claims: dict[str, tuple[Claim, ...]] = {}
@@ -18,6 +19,9 @@ class Claimants:
 
     def update(self, services: Sequence[VirtualService]) -> set[str]:
         """Take a view; return the keys whose winning claims may be others now, or gone."""
+        if services is self._given:
+            return set()
+        self._given = services
         now = {id(service): service for service in services}
         gone = [self._services[known] for known in self._services.keys() - now.keys()]
         new = [now[fresh] for fresh in now.keys() - self._services.keys()]

@@ -51,6 +51,8 @@ class Draining:
 
     def __init__(self) -> None:
         self._since: dict[Who, float] = {}
+        self._given: tuple[Frontend, ...] = ()
+        """The last frontends of which none drained."""
         self._made: dict[int, tuple[Frontend, Frontend]] = {}
         """What was given, which keeps its identity from others, and what was made of it."""
         self.next_s: float | None = None
@@ -68,6 +70,8 @@ class Draining:
 
     def of(self, frontends: Sequence[Frontend], now_s: float) -> tuple[Frontend, ...]:
         """Return the frontends without the members whose drain time is over."""
+        if frontends is self._given and not self._since:
+            return self._given
         draining = [entry for entry in frontends if entry.draining]
         who = dict.fromkeys(who for entry in draining for who in _who(entry))
         self._since = {one: self._since.get(one, now_s) for one in who}
@@ -75,7 +79,8 @@ class Draining:
         self.next_s = min((end for end in ends if end > now_s), default=None)
         self._made = {id(entry): (entry, self._one(entry, now_s)) for entry in draining}
         if not draining:
-            return tuple(frontends)
+            self._given = tuple(frontends)
+            return self._given
         return tuple(self._made.get(id(entry), (entry, entry))[1] for entry in frontends)
 
     def _end(self, key: str, address: Address, entry: Frontend) -> float:

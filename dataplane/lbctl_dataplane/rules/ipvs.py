@@ -84,16 +84,23 @@ class Step:
     weight: int = DRAINED
 
 
-def virtual_server(frontend: Frontend) -> VirtualServer:
-    """Return how a frontend chooses.
+def scheduler_of(frontend: Frontend) -> str:
+    """Return the scheduler that a frontend asks for."""
+    if frontend.affinity:
+        return SCHEDULER
+    return SCHEDULERS.get(frontend.algorithm, SCHEDULER)
+
+
+def virtual_server(frontend: Frontend, without: Collection[str]) -> VirtualServer:
+    """Return how a frontend chooses; by Maglev where it asks for a scheduler of `without`.
 
     With affinity the client's port does not count, so that the first choice is the same on every
     node; persistence keeps it while the members change.
     """
+    scheduler = scheduler_of(frontend)
+    if scheduler != SCHEDULER and scheduler not in without:
+        return VirtualServer(constants.IPVS_COOKIE, scheduler=scheduler)
     if not frontend.affinity:
-        other = SCHEDULERS.get(frontend.algorithm)
-        if other is not None:
-            return VirtualServer(constants.IPVS_COOKIE, scheduler=other)
         return VirtualServer(CHOICE | BY_PORT)
     seconds = frontend.affinity_timeout_s
     return VirtualServer(CHOICE | (PERSISTENT if seconds else 0), seconds)

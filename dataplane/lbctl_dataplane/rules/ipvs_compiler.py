@@ -48,6 +48,7 @@ class IpvsCompiler:
         self._vips: Kept[Address, str] = Kept()
         self._elements: Kept[Element, Ends] = Kept()
         self._taken: frozenset[Place] = frozenset()
+        self._without: frozenset[str] = frozenset()
         self._behind = Reached()
         self._parts: dict[int, Tables] = {}
 
@@ -78,6 +79,17 @@ class IpvsCompiler:
             self._drop(known)
         self._behind.frontends, self._taken = turn.now, taken
         for known in turn.new | again:
+            self._put(known)
+
+    def go_without(self, schedulers: frozenset[str]) -> None:
+        """Let places that ask for one of these schedulers choose by Maglev, from now on."""
+        moved = schedulers ^ self._without
+        entries = self._behind.frontends.items()
+        again = [known for known, entry in entries if ipvs.scheduler_of(entry) in moved]
+        for known in again:
+            self._drop(known)
+        self._without = schedulers
+        for known in again:
             self._put(known)
 
     def read_back(self, observed: Tables) -> None:
@@ -142,7 +154,7 @@ class IpvsCompiler:
         if not frontend.all_members:
             return Tables(elements=ipvs_filter.elements(frontend))
         return Tables(
-            {frontend.place: ipvs.virtual_server(frontend)},
+            {frontend.place: ipvs.virtual_server(frontend, self._without)},
             ipvs.real_servers(frontend, self._behind.here),
             {frontend.place.vip: ""},
             ipvs_filter.elements(frontend),

@@ -18,6 +18,7 @@ class LocalFrontends:
         self._claimants = Claimants()
         self._behind: dict[str, tuple[Endpoint, ...]] = {}
         self._made: dict[str, tuple[Frontend, ...]] = {}
+        self._in_order = True
         self._all: tuple[Frontend, ...] = ()
 
     def of(self, services: Sequence[VirtualService], endpoints: Endpoints) -> tuple[Frontend, ...]:
@@ -28,16 +29,22 @@ class LocalFrontends:
         dirty |= before.keys() - endpoints.keys()
         for key in dirty:
             self._make(key)
+        if not self._in_order:
+            self._made, self._in_order = dict(sorted(self._made.items())), True
         if dirty:
-            self._all = tuple(chain.from_iterable(self._made[key] for key in sorted(self._made)))
+            self._all = tuple(chain.from_iterable(self._made.values()))
         return self._all
 
     def _make(self, key: str) -> None:
         behind = self._behind.get(key, ())
-        known = {entry: entry for entry in self._made.pop(key, ())}
+        before = self._made.get(key)
+        known = {entry: entry for entry in before or ()}
         found = (
             frontend.frontend_of(claim, behind, self._node) for claim in self._claimants.of(key)
         )
         made = tuple(known.get(entry, entry) for entry in found)
         if made:
+            self._in_order = self._in_order and before is not None
             self._made[key] = made
+        elif before is not None:
+            del self._made[key]

@@ -97,6 +97,12 @@ def messages(answer: bytes) -> Iterator[Message]:
         at += max(length + 3 & ~3, _HEADER.size)
 
 
+def refusal(answer: bytes) -> int | None:
+    """Return the first error number of an answer, 0 where all was taken; None: it does not say."""
+    told = [message.error for message in messages(answer) if message.kind == ERROR]
+    return next(filter(None, told), 0) if told else None
+
+
 def attributes(body: bytes) -> Iterator[tuple[int, bytes]]:
     """Yield the attributes of a message, or of one that is nested in another."""
     at = 0

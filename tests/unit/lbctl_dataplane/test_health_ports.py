@@ -51,7 +51,7 @@ def ends(*nodes: str, ready: bool = True, six: bool = False) -> tuple[Endpoint, 
 
 
 def counted(service: VirtualService, found: tuple[Endpoint, ...]) -> Mapping[int, LocalEndpoints]:
-    return health_ports.wanted([service], {service.key: found}, NODE)
+    return health_ports.Wanted(NODE).of([service], {service.key: found})
 
 
 def test_ready_endpoints_of_this_node_count() -> None:

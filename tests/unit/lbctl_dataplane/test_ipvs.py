@@ -56,7 +56,7 @@ def test_what_was_ours_is_ours_after_an_edit() -> None:
 
 
 def test_without_affinity_the_clients_port_counts() -> None:
-    server = ipvs.virtual_server(build.frontend(PLACE, "10.0.0.1"))
+    server = ipvs.virtual_server(build.frontend(PLACE, "10.0.0.1"), ())
     assert server == VirtualServer(COOKIE | ipvs.FALL_BACK | ipvs.BY_PORT, 0, "mh")
     assert server.ours
 
@@ -64,12 +64,19 @@ def test_without_affinity_the_clients_port_counts() -> None:
 def test_affinity_keeps_a_client_for_its_time() -> None:
     sticky = build.frontend(PLACE, "10.0.0.1", affinity=True, affinity_timeout_s=60)
     flags = COOKIE | ipvs.FALL_BACK | ipvs.PERSISTENT
-    assert ipvs.virtual_server(sticky) == VirtualServer(flags, 60)
+    assert ipvs.virtual_server(sticky, ()) == VirtualServer(flags, 60)
 
 
 def test_affinity_without_a_time_is_a_function_of_the_address() -> None:
     hashed = build.frontend(PLACE, "10.0.0.1", affinity=True)
-    assert ipvs.virtual_server(hashed) == VirtualServer(COOKIE | ipvs.FALL_BACK, 0)
+    assert ipvs.virtual_server(hashed, ()) == VirtualServer(COOKIE | ipvs.FALL_BACK, 0)
+
+
+def test_another_algorithm_is_another_scheduler_where_the_kernel_has_it() -> None:
+    asking = build.frontend(PLACE, "10.0.0.1", algorithm="least-connections")
+    assert ipvs.virtual_server(asking, {"wrr"}) == VirtualServer(COOKIE, 0, "wlc")
+    usual = ipvs.virtual_server(build.frontend(PLACE, "10.0.0.1"), ())
+    assert ipvs.virtual_server(asking, {"wlc"}) == usual
 
 
 def test_a_lingering_member_has_no_weight_and_one_without_a_route_is_left_out() -> None:

@@ -77,3 +77,15 @@ def test_what_drifted_is_changed_back() -> None:
     assert member in change.servers.known
     assert set(change.vips.upserts) == {build.ip("198.18.0.1")}
     assert len(change) == 2
+
+
+def test_what_the_kernel_lacks_is_done_without_by_those_who_ask_for_it_until_it_comes() -> None:
+    compiler = IpvsCompiler()
+    asking = build.frontend(WEB, "10.0.0.1", algorithm="least-connections")
+    compiler.update([asking, build.frontend(ADMIN, "10.0.0.1")], ROUTES, NOBODY)
+    before = dict(compiler.desired.servers)
+    compiler.go_without(frozenset({"wlc"}))
+    assert compiler.desired.servers == {**before, WEB: before[ADMIN]}
+    assert compiler.missing == {}
+    compiler.go_without(frozenset())
+    assert compiler.desired.servers == before

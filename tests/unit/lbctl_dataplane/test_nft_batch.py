@@ -1,5 +1,7 @@
 """Changes of elements as transactions over netlink."""
 
+import struct
+
 import pytest
 
 import nft_kernel
@@ -84,3 +86,19 @@ def test_the_kernel_is_asked_for_its_word_about_the_last_change_alone() -> None:
 def test_what_only_nft_knows_is_left_to_it(home: str, key: str, end: str) -> None:
     both = coming("vips4", "198.18.0.1").coming + coming(home, key, end).coming
     assert nft_batch.encode(TABLE, Moves((), both)) is None
+
+
+def told(number: int) -> bytes:
+    """Return the kernel's word about one change, as an error number."""
+    return (
+        struct.pack("=IHHII", 36, netlink.ERROR, 0, 0, 0) + struct.pack("=i", -number) + bytes(16)
+    )
+
+
+@pytest.mark.parametrize(
+    ("answer", "refusal"),
+    [(told(0), 0), (told(2) + told(0), 2), (told(0) + told(17), 17), (b"", None)],
+    ids=["taken", "one refused", "the last one refused", "nothing said"],
+)
+def test_one_refusal_is_the_answer_to_all(answer: bytes, refusal: int | None) -> None:
+    assert netlink.refusal(answer) == refusal
