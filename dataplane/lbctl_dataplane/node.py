@@ -97,6 +97,7 @@ class NodeRole:
             self._health.want(health_ports.wanted(view.services, endpoints, self._node))
         wanted = self._drains.of(self._frontends.of(view.services, endpoints))
         verdict = self._monitors.judge(view.services, wanted)
+        self._peers.prepare(view)
         outcome = await self._programs.program(verdict.frontends)
         forwarded = await self._peers.program(view)
         exceptions = tuple(

@@ -15,6 +15,10 @@ CT_MARK = 0x1BC7
 GROUP_PREFIX = 0x1B00_0000
 """OpenFlow groups carry no cookie, so their numbers say whose they are: 0x1bxxxxxx is ours."""
 GROUP_SPACE = 0x0100_0000
+PEER_GROUP_PREFIX = 0x1A00_0000
+"""Of groups that choose among nodes; as many."""
+PEER_COOKIE = 0x1BC9_0000_0000_0000
+"""Of what the switch learns for peers, plus the number of the place's group; audits skip it."""
 
 TABLE_ENTRY = 0
 """Shared with whoever wires the pods; ours are the flows of `PRIORITY_ENTRY` with our cookie."""
@@ -28,8 +32,18 @@ TABLE_TO_FABRIC = 23
 """Answers after conntrack: back to where the connection came from, else not ours."""
 TABLE_NEIGHBOUR = 24
 """Second half of an IPv6 neighbour answer."""
+TABLE_PEERS = 30
+"""Packets to places that are passed on: to the node that has the flow, else to a chosen one."""
+TABLE_PEER_FLOWS = 31
+"""Which node has which flow; learned, never written."""
+TABLE_ARRIVED = 32
+"""What a peer passed on: it is served here or dropped."""
+TABLE_GATEWAYS = 33
+"""The MAC addresses that answers to such packets go to; learned, never written."""
 
 PRIORITY_ENTRY = 2000
+PRIORITY_GATEWAY = 2001
+PRIORITY_PEER = 2002
 PRIORITY_KNOWN = 300
 PRIORITY_NEW = 200
 PRIORITY = 100
