@@ -18,7 +18,7 @@ class AgentSettings(Section):
     service_interface: str = "svc0"
     """The port or interface towards the fabric; traffic to VIPs enters here."""
     legs: tuple[str, ...] = ()
-    """`ADDRESS[ via GATEWAY]` of it, ≤ 1 per family; empty: the Node's `lbctl.io/legs`."""
+    """`ADDRESS[/LENGTH][ via GATEWAY]` of it, ≤ 1 per family; empty: the Node's `lbctl.io/legs`."""
     peers: Literal["auto", "always", "never"] = "auto"
     """Forward to other nodes' members: `always` by weight (plain ECMP); `auto` without own ones."""
     answer_ping: bool = True
@@ -34,6 +34,8 @@ class AgentSettings(Section):
     @classmethod
     def _each_parses(cls, legs: tuple[str, ...]) -> tuple[str, ...]:
         for leg in legs:
-            for address in leg.split(" via ", 1):
+            own, *gateway = leg.split(" via ", 1)
+            ipaddress.ip_interface(own)
+            for address in gateway:
                 ipaddress.ip_address(address)
         return legs

@@ -81,6 +81,13 @@ def network_of(namespace: str) -> Iterator[None]:
             libc.setns(before.fileno(), CLONE_NEWNET)
 
 
+def plain(space: str, device: str) -> None:
+    """Have a device up that leaves checksums and sizes of frames to nobody else."""
+    off = [word for name in ("tx", "gso", "tso", "gro") for word in (name, "off")]
+    sh("ethtool", "-K", device, *off, inside=space)
+    sh("ip", "link", "set", device, "up", inside=space)
+
+
 def pod_server(space: str, name: str, port: int, *own: str) -> subprocess.Popen[str]:
     """Start what answers in a pod, by TCP and UDP, with the pod's name; from `own` addresses."""
     enter = ("nsenter", f"--net=/run/netns/{space}")
@@ -126,7 +133,7 @@ class Bed:
     def up(self) -> None:
         for space in (self.node, self.client):
             self._add_space(space)
-        self._start_switch()
+        self.start_switch()
         sh(
             "ip",
             "link",
@@ -143,7 +150,7 @@ class Bed:
             self.client,
         )
         for space, device in ((self.node, "svc0"), (self.client, "up0")):
-            self._plain(space, device)
+            plain(space, device)
         self.vsctl(
             "add-port",
             "br-int",
@@ -165,7 +172,7 @@ class Bed:
         self._spaces.append(space)
         forward(space)
 
-    def _start_switch(self) -> None:
+    def start_switch(self) -> None:
         database = self.folder / "conf.db"
         sh("ovsdb-tool", "create", str(database), "/usr/share/openvswitch/vswitch.ovsschema")
         sh(
@@ -210,25 +217,12 @@ class Bed:
             env=self.env,
         )
 
+    def stop_switch(self) -> None:
+        for daemon in ("ovs-vswitchd", "ovsdb-server"):
+            _end(self.folder / f"{daemon}.pid")
+
     def stop_vswitchd(self) -> None:
         _end(self.folder / "ovs-vswitchd.pid")
-
-    def _plain(self, space: str, device: str) -> None:
-        sh(
-            "ethtool",
-            "-K",
-            device,
-            "tx",
-            "off",
-            "gso",
-            "off",
-            "tso",
-            "off",
-            "gro",
-            "off",
-            inside=space,
-        )
-        sh("ip", "link", "set", device, "up", inside=space)
 
     def _client_side(self) -> None:
         for address in FABRIC:
@@ -263,8 +257,8 @@ class Bed:
             "netns",
             space,
         )
-        self._plain(self.node, device)
-        self._plain(space, "eth0")
+        plain(self.node, device)
+        plain(space, "eth0")
         for address, gateway in zip(
             self.pod_addresses(number), ("10.244.71.1", "fd00:10:244:71::1"), strict=True
         ):
@@ -279,8 +273,10 @@ class Bed:
         return pod_server(space, name, port)
 
     def _plug(self, number: int, space: str, device: str) -> None:
-        mac = _mac(space)
-        four, six = self.pod_addresses(number)
+        self.plug(device, space, *self.pod_addresses(number))
+
+    def plug(self, device: str, space: str, four: str, six: str) -> None:
+        """Make a device a port of the switch; the pod behind it has two addresses."""
         self.vsctl(
             "add-port",
             "br-int",
@@ -289,8 +285,8 @@ class Bed:
             "set",
             "Interface",
             device,
-            f"external_ids:iface-id=pod-{number}",
-            f'external_ids:attached-mac="{mac}"',
+            f"external_ids:iface-id={device}",
+            f'external_ids:attached-mac="{_mac(space)}"',
             f'external_ids:pod-ip="{four}"',
             f'external_ids:pod-ip6="{six}"',
         )
@@ -319,8 +315,7 @@ class Bed:
     def down(self) -> None:
         for number in list(self._servers):
             self._stop_server(number)
-        for daemon in ("ovs-vswitchd", "ovsdb-server"):
-            _end(self.folder / f"{daemon}.pid")
+        self.stop_switch()
         for space in self._spaces:
             spaces.delete(space)
 

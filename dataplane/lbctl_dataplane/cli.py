@@ -110,7 +110,7 @@ def _node(node: str, settings: Settings, kept: metrics.Metrics) -> Role:
     chosen = choice.choose(asked.backend, asked.bridge, ovs.run_dir())
     others = Others()
     backend = _backend(chosen.name, asked, own, others)
-    peers = _peers(node, chosen.name, asked, own, others)
+    peers = _peers(node, backend, asked, own, others)
     health = HealthPorts(asked.health_check_node_port, kept.ready)
     beside = Beside(own, prober.Prober(kept.probes), peers, health)
     return NodeRole(node, backend, chosen, beside)
@@ -133,17 +133,21 @@ def _backend(name: str, asked: AgentSettings, own: OwnLegs, others: Others) -> N
     )
 
 
-def _peers(node: str, backend: str, asked: AgentSettings, own: OwnLegs, others: Others) -> Peers:
-    from lbctl_dataplane.backends import choice, peers
+def _peers(
+    node: str, backend: NodeBackend, asked: AgentSettings, own: OwnLegs, others: Others
+) -> Peers:
+    from lbctl_dataplane.backends import nft, ovs, ovs_peers, peers
 
-    if backend != choice.NFT:
-        wished = asked.peers == "always"
-        return peers.NoPeers(
-            f"backend {backend} can't forward to peers: set agent.peers to auto" if wished else ""
-        )
+    everywhere = asked.peers == "always"
+    if not isinstance(backend, nft.NftBackend | ovs.OvsBackend):
+        wished = "this backend can't forward to peers: set agent.peers to auto"
+        return peers.NoPeers(wished if everywhere else "")
+    if isinstance(backend, ovs.OvsBackend):
+        if asked.peers == "never":
+            return peers.NoPeers()
+        return ovs_peers.SwitchPeers(node, backend, own, everywhere=everywhere)
     if asked.peers == "never":
         return peers.PeersOff()
-    everywhere = asked.peers == "always"
     return peers.PeerForwarder(
         node, asked.service_interface, own, everywhere=everywhere, others=others
     )

@@ -97,6 +97,7 @@ class NodeRole:
             self._health.want(self._asked.of(view.services, endpoints))
         wanted = self._drains.of(self._frontends.of(view.services, endpoints))
         verdict = self._monitors.judge(view.services, wanted)
+        self._peers.prepare(view)
         outcome = await self._programs.program(verdict.frontends)
         forwarded = await self._peers.program(view)
         exceptions = tuple(

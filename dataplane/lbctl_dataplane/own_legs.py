@@ -52,6 +52,10 @@ class OwnLegs:
         """Return where the legs' answers go, at most one address per family; raises as `now`."""
         return tuple(leg.gateway for leg in self._in_force() if leg.gateway)
 
+    def networks(self) -> tuple[own_legs.Network, ...]:
+        """Return the networks of the legs' links that are said; raises as `now`."""
+        return tuple(leg.network for leg in self._in_force() if leg.network)
+
     def _in_force(self) -> tuple[own_legs.OwnLeg, ...]:
         # Not known is not none: without legs the switch would stop to answer for them.
         if not self._given and not self._nodes.synced.is_set() and not len(self._nodes):

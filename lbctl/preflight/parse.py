@@ -32,7 +32,7 @@ def node(obj: Json) -> Node:
     spec, status = obj.get("spec") or {}, obj.get("status") or {}
     texts = [str(entry["address"]) for entry in status.get("addresses") or ()]
     legs = (metadata(obj).get("annotations") or {}).get(names.LEGS_ANNOTATION, "")
-    texts += (leg.partition(" via ")[0] for leg in str(legs).split(","))
+    texts += (leg.partition(" via ")[0].partition("/")[0] for leg in str(legs).split(","))
     cidrs = spec.get("podCIDRs") or filter(None, [spec.get("podCIDR")])
     return Node(name_of(obj), tuple(dict.fromkeys(_addresses(texts))), tuple(cidrs))
 

@@ -15,6 +15,7 @@ from lbctl_dataplane.rules import tracer, tracer_entry
 from lbctl_dataplane.rules.legs import Knowledge
 from lbctl_dataplane.rules.tracer import Packet, Trace
 from peers_bed import CLIENT, V4, V6, Agents, PeersBed, Pod, service
+from peers_talk import alive, asked, connections, greeting
 from spaces import sh
 
 pytestmark = pytest.mark.root
@@ -55,28 +56,6 @@ def agents(bed: PeersBed, *, everywhere: bool = False) -> Iterator[Agents]:
     finally:
         made.end()
         bed.spread_over(*bed.numbers)
-
-
-def greeting(connection: socket.socket) -> tuple[str, str]:
-    """Return who answers, and from which address he was asked."""
-    name, client = connection.recv(200).decode().split()
-    return name, client
-
-
-def asked(datagrams: socket.socket, text: bytes = b"who") -> str:
-    datagrams.send(text)
-    return datagrams.recv(65535).decode().partition(" ")[0]
-
-
-def alive(connection: socket.socket) -> bool:
-    connection.sendall(b"ping")
-    return connection.recv(100) == b"ping"
-
-
-@contextlib.contextmanager
-def connections(bed: PeersBed, vip: str, count: int) -> Iterator[list[socket.socket]]:
-    with contextlib.ExitStack() as stack:
-        yield [stack.enter_context(bed.connect(vip)) for _ in range(count)]
 
 
 @both

@@ -86,12 +86,12 @@ class PlainNode(RoutedNode):
     def up(self) -> None:
         super().up()
         for space, device in ((self.node, "svc0"), (self.client, "up0")):
-            self._plain(space, device)
+            dataplane_bed.plain(space, device)
 
     def _plug(self, number: int, space: str, device: str) -> None:
         super()._plug(number, space, device)
-        self._plain(self.node, device)
-        self._plain(space, "eth0")
+        dataplane_bed.plain(self.node, device)
+        dataplane_bed.plain(space, "eth0")
 
 
 class SwitchedNode(Node):

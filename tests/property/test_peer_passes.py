@@ -13,7 +13,7 @@ from lbctl.translate.endpoints import Endpoint
 from lbctl_dataplane.rules import peer_table
 from lbctl_dataplane.rules.legs import Knowledge, LegAddress, ServingNode
 from lbctl_dataplane.rules.nft_elements import Elements, KeptTable
-from lbctl_dataplane.rules.peering import Ground, Peering
+from lbctl_dataplane.rules.peering import ElementsDrawing, Ground, Peering
 from lbctl_dataplane.rules.sharing import Known
 
 TABLE = peer_table.table("svc0", "lbctl-vx")
@@ -84,7 +84,9 @@ def steps(draw: st.DrawFn) -> Step:
 
 def wanted(step: Step, *, everywhere: bool) -> Elements:
     kept = KeptTable(TABLE)
-    Peering(kept.elements, everywhere=everywhere).update(step.known(), step.nodes, GROUND)
+    Peering(kept.elements, ElementsDrawing(), everywhere=everywhere).update(
+        step.known(), step.nodes, GROUND
+    )
     return kept.elements.desired
 
 
@@ -94,7 +96,7 @@ def test_each_pass_reaches_what_is_wanted_and_then_rests(
 ) -> None:
     kernel, kept = nft_kernel.Kernel(TABLE), KeptTable(TABLE)
     kept.read_back(kernel.table())
-    peering = Peering(kept.elements, everywhere=everywhere)
+    peering = Peering(kept.elements, ElementsDrawing(), everywhere=everywhere)
     for step in told:
         peering.update(step.known(), step.nodes, GROUND)
         for text in kept.transactions()[0]:
@@ -118,7 +120,9 @@ def test_nodes_that_know_the_same_choose_the_same(step: Step) -> None:
     hypothesis.assume({"node-1", "node-2"} <= step.nodes.keys())
     other = replace(GROUND, name="node-2")
     kept = KeptTable(TABLE)
-    Peering(kept.elements, everywhere=True).update(step.known(), step.nodes, other)
+    Peering(kept.elements, ElementsDrawing(), everywhere=True).update(
+        step.known(), step.nodes, other
+    )
     one, two = wanted(step, everywhere=True), kept.elements.desired
     assert {entry for entry in one if entry.home.startswith("ends")} == {
         entry for entry in two if entry.home.startswith("ends")

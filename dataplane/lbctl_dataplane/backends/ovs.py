@@ -105,6 +105,26 @@ class OvsBackend:
             raise
         return Outcome(changed, self._compiler.missing)
 
+    @property
+    def parts(self) -> compiler.Compiler:
+        """Return what keeps parts beside the frontends; `program` makes them so with these."""
+        return self._compiler
+
+    def facts(self) -> ovs.Ground:
+        """Return the facts of the switch. Raises Unavailable."""
+        return self._switch().ground
+
+    async def dump_table(self, table: int) -> str:
+        """Return the flows of one table, of whatever cookie. Raises Unavailable."""
+        bridge = self._names.bridge
+        return await commands.run(*_OFCTL, "--no-stats", "dump-flows", bridge, f"table={table}")
+
+    async def emit(self, frame: bytes) -> None:
+        """Send a frame by the service interface. Raises Unavailable."""
+        port = self.facts().service_port
+        words = f"in_port=CONTROLLER,packet={frame.hex()},actions=output:{port}"
+        await commands.run(*_OFCTL, "packet-out", self._names.bridge, words)
+
     async def _make_it_so(self, switch: ground.Switch) -> int:
         auditing = self._audits.due()
         changed = 0

@@ -7,18 +7,18 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from lbctl.kube import resources
 from lbctl.kube.resources import Resource
-from lbctl.kube.store import Change, Store
+from lbctl.kube.store import Store
 from lbctl.model import errors
 from lbctl.model.virtual_service import Address
 from lbctl_dataplane import serving_nodes
 from lbctl_dataplane.backends import commands, vxlan
 from lbctl_dataplane.backends.generation import Others
 from lbctl_dataplane.backends.kernel_table import KernelTable
+from lbctl_dataplane.backends.peer_nodes import PeerNodes
 from lbctl_dataplane.decisions import View
 from lbctl_dataplane.rules import constants, peer_table, peering, tunnel
-from lbctl_dataplane.rules.legs import Forwarding, Network, ServingNode
+from lbctl_dataplane.rules.legs import Forwarding, Network
 from lbctl_dataplane.rules.nft_elements import KeptTable
 from lbctl_dataplane.rules.peering import Ground, Peering
 from lbctl_dataplane.working import Working
@@ -53,6 +53,10 @@ class Peers(Protocol):
         """Call `changed` from now on whenever peers say something else."""
         ...
 
+    def prepare(self, view: View) -> None:
+        """Say what it wants of the backend, which is programmed next; raises as `program` there."""
+        ...
+
     async def program(self, view: View) -> Forwarded:
         """Make it so; idempotent. What fails is a complaint: members here are served anyhow."""
         ...
@@ -82,6 +86,9 @@ class NoPeers:
 
     def follow(self, changed: Callable[[], None]) -> None:
         """Follow nothing."""
+
+    def prepare(self, view: View) -> None:
+        """Want nothing."""
 
     async def program(self, view: View) -> Forwarded:
         """Forward nothing."""
@@ -129,8 +136,7 @@ class PeerForwarder:
         self._others = others
         self._node, self._interface = node, service_interface
         self._way, self._everywhere = way, everywhere
-        self._store = Store(transform=serving_nodes.trim)
-        self._nodes: dict[str, ServingNode] | None = None
+        self._nodes = PeerNodes()
         self._working = Working()
         self._service: _Service | None = None
         self._vxlan: vxlan.Vxlan | None = None
@@ -143,27 +149,23 @@ class PeerForwarder:
         name = constants.TUNNEL_DEVICE if self._vxlan is not None else ""
         kept = KeptTable(peer_table.table(self._interface, name))
         self._table = KernelTable(kept, self._others)
-        self._peering = Peering(kept.elements, everywhere=self._everywhere)
+        drawing = peering.ElementsDrawing()
+        self._peering = Peering(kept.elements, drawing, everywhere=self._everywhere)
 
     @property
     def stores(self) -> Mapping[Resource, Store]:
         """Return ServingNodes."""
-        return {resources.SERVING_NODES: self._store}
+        return self._nodes.stores
 
     def follow(self, changed: Callable[[], None]) -> None:
-        """Call `changed` from now on whenever a node says what moves connections.
+        """Call `changed` from now on whenever a node says what moves connections."""
+        self._nodes.follow(changed, self._awaits)
 
-        All nodes acknowledge what happens anywhere: mostly nobody here waits for it.
-        """
+    def _awaits(self, node: str) -> bool:
+        return self._peering.awaits(node)
 
-        def on_change(change: Change) -> None:
-            if not serving_nodes.concerns(change):
-                return
-            self._nodes = None
-            if self._peering.awaits(change.key) or not serving_nodes.acknowledges(change):
-                changed()
-
-        self._store.subscribe(on_change)
+    def prepare(self, view: View) -> None:
+        """Want nothing: its tables are its own."""
 
     async def program(self, view: View) -> Forwarded:
         """Forward what peers have members for; see `Peers.program`.
@@ -184,9 +186,7 @@ class PeerForwarder:
         return Forwarded(changed, self._complaint())
 
     async def _program(self, view: View) -> int:
-        if self._nodes is None:
-            self._nodes = peering.taking(serving_nodes.parse_nodes(self._store))
-        nodes = self._nodes
+        nodes = self._nodes.now()
         service, legs = await self._look(), self._way.now()
         underlay = legs[0].version if legs else 0
         ground = Ground(self._node, service.networks, underlay, service.index)

@@ -12,6 +12,7 @@ from lbctl_dataplane.rules.kept import Kept
 from lbctl_dataplane.rules.nft_elements import Element, Elements, Ends
 from lbctl_dataplane.rules.openflow import Changes, FlowKey, Tables
 from lbctl_dataplane.rules.ovs import Ground
+from lbctl_dataplane.rules.ovs_peers import Part
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +64,18 @@ class Compiler:
         self._stand_on(ground)
         for fresh in turn.new | again:
             self._put(fresh)
+
+    def add(self, part: Part) -> None:
+        """Want a part beside the frontends."""
+        self._flows.add(part.flows)
+        self._groups.add(part.groups)
+        self._refusals.add(part.spared)
+
+    def remove(self, part: Part) -> None:
+        """Want a part no more that was added before."""
+        self._flows.remove(part.flows)
+        self._groups.remove(part.groups)
+        self._refusals.remove(part.spared)
 
     def read_back(self, observed: Tables) -> None:
         """Take what the switch holds."""

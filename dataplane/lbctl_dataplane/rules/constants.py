@@ -20,6 +20,10 @@ GROUP_SPACE = 0x0100_0000
 METER_FIRST, METER_SPACE = 0x1_0000, 0x1_0000
 """OpenFlow meters carry no cookie either; Linux has numbers up to 200,000, and who else makes some
 (OVN) begins at 1."""
+PEER_GROUP_PREFIX = 0x1A00_0000
+"""Of groups that choose among nodes; as many."""
+PEER_COOKIE = 0x1BC9_0000_0000_0000
+"""Of what the switch learns for peers, plus the number of the place's group; audits skip it."""
 
 TABLE_ENTRY = 0
 """Shared with whoever wires the pods; ours are the flows of `PRIORITY_ENTRY` with our cookie."""
@@ -38,7 +42,18 @@ TABLE_REMEMBERED = 26
 TABLE_MEMBERS = 27
 """New connections to places that remember: to the member that was found, else to the group."""
 
+TABLE_PEERS = 30
+"""Packets to places that are passed on: to the node that has the flow, else to a chosen one."""
+TABLE_PEER_FLOWS = 31
+"""Which node has which flow; learned, never written."""
+TABLE_ARRIVED = 32
+"""What a peer passed on: it is served here or dropped."""
+TABLE_GATEWAYS = 33
+"""The MAC addresses that answers to such packets go to; learned, never written."""
+
 PRIORITY_ENTRY = 2000
+PRIORITY_GATEWAY = 2001
+PRIORITY_PEER = 2002
 PRIORITY_REMEMBERED = 400
 PRIORITY_KNOWN = 300
 PRIORITY_NEW = 200

@@ -121,7 +121,7 @@ def parse_groups(dump: str) -> dict[int, str]:
     """Return the groups of ours in `ovs-ofctl --no-names dump-groups`."""
     matches = (_GROUP.match(line) for line in dump.splitlines())
     numbered = ((int(match[1]), match[2]) for match in matches if match)
-    first, end = constants.GROUP_PREFIX, constants.GROUP_PREFIX + constants.GROUP_SPACE
+    first, end = constants.PEER_GROUP_PREFIX, constants.GROUP_PREFIX + constants.GROUP_SPACE
     return {number: body for number, body in numbered if first <= number < end}
 
 

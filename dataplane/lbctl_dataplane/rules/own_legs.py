@@ -10,6 +10,7 @@ from lbctl.model.virtual_service import Address
 ANNOTATION = names.LEGS_ANNOTATION
 """On a Node: its legs, comma separated."""
 _VIA = " via "
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,10 +20,14 @@ class OwnLeg:
     address: Address
     gateway: Address | None = None
     """Where answers go; None: by the node's own routes."""
+    network: Network | None = None
+    """Of its link, where that is said."""
 
     def __str__(self) -> str:
         """Return what `parse` reads."""
-        return f"{self.address}{_VIA}{self.gateway}" if self.gateway else str(self.address)
+        length = f"/{self.network.prefixlen}" if self.network else ""
+        gateway = f"{_VIA}{self.gateway}" if self.gateway else ""
+        return f"{self.address}{length}{gateway}"
 
 
 def parse(text: str) -> OwnLeg:
@@ -31,10 +36,16 @@ def parse(text: str) -> OwnLeg:
     >>> str(parse("10.1.0.2 via 10.1.0.1"))
     '10.1.0.2 via 10.1.0.1'
     """
-    words = [_address(word) for word in text.split(_VIA, 1)]
-    if len({word.version for word in words}) > 1:
+    own, *named = text.split(_VIA, 1)
+    address, _, length = own.partition("/")
+    leg = OwnLeg(
+        _address(address),
+        _address(named[0]) if named else None,
+        _network(own.strip()) if length else None,
+    )
+    if leg.gateway and leg.gateway.version != leg.address.version:
         raise ValueError(f"{text!r} mixes IPv4 and IPv6")
-    return OwnLeg(*words)
+    return leg
 
 
 def _address(text: str) -> Address:
@@ -42,6 +53,13 @@ def _address(text: str) -> Address:
         return ipaddress.ip_address(text.strip())
     except ValueError as error:
         raise ValueError(f"{text.strip()!r} is not an IP address") from error
+
+
+def _network(text: str) -> Network:
+    try:
+        return ipaddress.ip_interface(text).network
+    except ValueError as error:
+        raise ValueError(f"{text!r} is not an IP address with the length of its link") from error
 
 
 @dataclass(frozen=True, slots=True)

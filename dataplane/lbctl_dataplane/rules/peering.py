@@ -8,18 +8,23 @@ import functools
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from typing import Generic, Protocol, TypeVar
 
 from lbctl.model.virtual_service import Address
 from lbctl.translate.endpoints import Endpoint
 from lbctl_dataplane.rules import frontend, maglev, nft_table, peer_table
 from lbctl_dataplane.rules.frontend import Claim, Member, Place
-from lbctl_dataplane.rules.kept import Kept
 from lbctl_dataplane.rules.legs import LegAddress, Network, ServingNode, Shares
 from lbctl_dataplane.rules.nft_elements import Element, Elements, Ends
 from lbctl_dataplane.rules.sharing import Known, Legs, Shared, Sharing
 
-TAKING = frozenset({"nft"})
+TAKING = frozenset({"nft", "ovs"})
 """Backends of nodes that packets may be passed on to."""
+LINK_ONLY = frozenset({"ovs"})
+"""Those of nodes that no tunnel leads to, and that say when they are ready."""
+P = TypeVar("P")
+P_contra = TypeVar("P_contra", contravariant=True)
+P_co = TypeVar("P_co", covariant=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,19 +47,71 @@ class Ground:
         return any(leg.address in network for network in self.networks)
 
 
-class Peering:
+@dataclass(frozen=True, slots=True)
+class Share:
+    """One node among those that choose a place's new flows."""
+
+    name: str
+    number: int
+    leg: LegAddress
+    weight: int
+
+
+@dataclass(frozen=True, slots=True)
+class Passed:
+    """A place whose packets go on to where their flows live."""
+
+    place: Place
+    holders: Mapping[str, int]
+    """Numbers of the nodes that flows may live on, by name; never empty."""
+    shares: tuple[Share, ...]
+    """Who gets new flows, sorted by leg; this node is among them where it has a share."""
+    by_client: bool
+    """All flows of one client go to one node."""
+
+
+class Parts(Protocol[P_contra]):
+    """What keeps the parts of a table, some of which may be alike."""
+
+    def add(self, part: P_contra) -> None:
+        """Want a part."""
+        ...
+
+    def remove(self, part: P_contra) -> None:
+        """Want a part no more that was added before."""
+        ...
+
+
+class Drawing(Protocol[P_co]):
+    """How a backend says it."""
+
+    def frame(self, nodes: Mapping[str, ServingNode], ground: Ground) -> P_co:
+        """Return what is there without any VIP: who the peers are and where."""
+        ...
+
+    def place(self, passed: Passed, nodes: Mapping[str, ServingNode]) -> P_co:
+        """Return what is there for one place."""
+        ...
+
+    def forget(self, place: Place) -> None:
+        """Note that a place is passed on no more."""
+        ...
+
+
+class Peering(Generic[P]):
     """Which places are passed on, to whom."""
 
-    def __init__(self, elements: Kept[Element, Ends], *, everywhere: bool) -> None:
-        """Keep them in `elements`.
+    def __init__(self, parts: Parts[P], drawing: Drawing[P], *, everywhere: bool) -> None:
+        """Keep them in `parts`.
 
         Everywhere, or else at places alone that this node has no members of.
         """
-        self._elements = elements
+        self._parts = parts
+        self._drawing = drawing
         self._everywhere = everywhere
         self._sharing = Sharing()
-        self._frame: Elements = {}
-        self._parts: dict[Place, Elements] = {}
+        self._frame: tuple[P, ...] = ()
+        self._places: dict[Place, P] = {}
         self._made_of: tuple[object, ...] = ()
         self._legs = Legs({}, {})
 
@@ -63,25 +120,43 @@ class Peering:
         made_of = (ground, {name: node.legs for name, node in nodes.items()})
         if made_of != self._made_of:
             self._made_of = made_of
-            self._swap(frame(nodes, ground))
+            self._swap(self._drawing.frame(nodes, ground))
         now = Legs(reachable(nodes, ground), numbers(nodes, ground.name))
         turn, self._legs = self._sharing.update(known, now, {}), now
         for lost in turn.lost.values():
             for shared in lost:
-                self._elements.remove(self._parts.pop(shared.claim.place))
+                self._drop(shared.claim.place)
         for shared in turn.gained:
-            part = elements(shared, now, ground.name, everywhere=self._everywhere)
-            self._parts[shared.claim.place] = part
-            self._elements.add(part)
+            found = passed(shared, now, ground.name, everywhere=self._everywhere)
+            if found is not None:
+                self._put(found)
+
+    def clear(self) -> None:
+        """Want nothing of all that any more."""
+        for place in tuple(self._places):
+            self._drop(place)
+        for part in self._frame:
+            self._parts.remove(part)
+
+    def _drop(self, place: Place) -> None:
+        part = self._places.pop(place, None)
+        if part is not None:
+            self._parts.remove(part)
+            self._drawing.forget(place)
+
+    def _put(self, found: Passed) -> None:
+        part = self._places[found.place] = self._drawing.place(found, self._legs.nodes)
+        self._parts.add(part)
 
     def awaits(self, node: str) -> bool:
         """Tell whether an acknowledgement of a node would change anything."""
         return self._sharing.awaits(node)
 
-    def _swap(self, new: Elements) -> None:
-        self._elements.remove(self._frame)
-        self._elements.add(new)
-        self._frame = new
+    def _swap(self, new: P) -> None:
+        for part in self._frame:
+            self._parts.remove(part)
+        self._parts.add(new)
+        self._frame = (new,)
 
 
 def numbers(names: Iterable[str], own: str) -> dict[str, int]:
@@ -110,8 +185,61 @@ def reachable(nodes: Mapping[str, ServingNode], ground: Ground) -> dict[str, Ser
 
 
 def _usable(node: ServingNode, ground: Ground) -> Iterator[LegAddress]:
-    far = ground.underlay and node.leg(ground.underlay) is not None
+    if node.backend in LINK_ONLY and node.forwarding is None:
+        return iter(())
+    far = ground.underlay and _tunnel_end(node, ground) is not None
     return (leg for leg in node.legs if far or ground.on_link(leg))
+
+
+def _tunnel_end(node: ServingNode, ground: Ground) -> LegAddress | None:
+    return None if node.backend in LINK_ONLY else node.leg(ground.underlay)
+
+
+def passes_on(claim: Claim, endpoints: Iterable[Endpoint], own: str, *, everywhere: bool) -> bool:
+    """Tell whether a node passes on packets to a place that peers have members of."""
+    if claim.service.policy.external_traffic_policy == "Local":
+        return False
+    return everywhere or own not in frontend.holders(claim, endpoints)
+
+
+def passed(shared: Shared, legs: Legs, own: str, *, everywhere: bool) -> Passed | None:
+    """Return where flows of one place go; None where it is not passed on."""
+    claim, place = shared.claim, shared.claim.place
+    endpoints, version = shared.knowledge.endpoints, place.vip.version
+    if not passes_on(claim, endpoints, own, everywhere=everywhere):
+        return None
+    nodes = frontend.holders(claim, endpoints)
+    holders = {
+        name: number
+        for name, number in legs.numbers.items()
+        if name in nodes and (name == own or legs.nodes[name].leg(version) is not None)
+    }
+    if not holders:
+        return None
+    shares = tuple(sorted(_shares(shared.given, legs, version), key=lambda one: one.leg.address))
+    return Passed(place, holders, shares, claim.service.policy.by_client)
+
+
+def _shares(given: Shares, legs: Legs, version: int) -> Iterator[Share]:
+    for name, weight in given.items():
+        leg = legs.nodes[name].leg(version)
+        if leg is not None and name in legs.numbers:
+            yield Share(name, legs.numbers[name], leg, weight)
+
+
+class ElementsDrawing:
+    """The same as elements of the nftables table."""
+
+    def frame(self, nodes: Mapping[str, ServingNode], ground: Ground) -> Elements:
+        """Return who the peers are and where."""
+        return frame(nodes, ground)
+
+    def place(self, passed: Passed, nodes: Mapping[str, ServingNode]) -> Elements:
+        """Return what the table holds for one place."""
+        return elements(passed)
+
+    def forget(self, place: Place) -> None:
+        """Note nothing."""
 
 
 def frame(nodes: Mapping[str, ServingNode], ground: Ground) -> Elements:
@@ -135,49 +263,25 @@ def mark(number: int) -> str:
     return f"{number:#010x}"
 
 
-def passes_on(claim: Claim, endpoints: Iterable[Endpoint], own: str, *, everywhere: bool) -> bool:
-    """Tell whether a node passes on packets to a place that peers have members of."""
-    if claim.service.policy.external_traffic_policy == "Local":
-        return False
-    return everywhere or own not in frontend.holders(claim, endpoints)
-
-
-def elements(shared: Shared, legs: Legs, own: str, *, everywhere: bool) -> Elements:
-    """Return what the table holds for one place; nothing where it is not passed on."""
-    claim, place = shared.claim, shared.claim.place
-    endpoints = shared.knowledge.endpoints
-    if not passes_on(claim, endpoints, own, everywhere=everywhere):
-        return {}
-    version = place.vip.version
-    numbers = {
-        name: number
-        for name, number in legs.numbers.items()
-        if name == own or legs.nodes[name].leg(version) is not None
-    }
+def elements(passed: Passed) -> Elements:
+    """Return what the table holds for one place."""
+    place, version = passed.place, passed.place.vip.version
     key = nft_table.place_key(place)
     found: dict[Element, Ends] = {
-        Element(f"holders{version}", f"{key} . {mark(numbers[name])}"): ()
-        for name in frontend.holders(claim, endpoints)
-        if name in numbers
+        Element(f"holders{version}", f"{key} . {mark(number)}"): ()
+        for number in passed.holders.values()
     }
-    if not found:
-        return {}
     found[Element(f"vips{version}", str(place.vip))] = ()
     found[Element(f"places{version}", key)] = ()
-    slots = _slots(shared.given, legs, version)
-    if slots:
-        found[Element(f"ends{version}", key)] = slots
-    if claim.service.policy.by_client:
+    if passed.shares:
+        found[Element(f"ends{version}", key)] = _slots(passed.shares)
+    if passed.by_client:
         found[Element(f"sticky{version}", key)] = ()
     return found
 
 
-def _slots(given: Shares, legs: Legs, version: int) -> Ends:
-    weights: list[tuple[Member, str]] = []
-    for name, weight in given.items():
-        leg = legs.nodes[name].leg(version)
-        if leg is not None and name in legs.numbers:
-            weights.append((Member(leg.address, 0, weight), mark(legs.numbers[name])))
+def _slots(shares: Iterable[Share]) -> Ends:
+    weights = ((Member(one.leg.address, 0, one.weight), mark(one.number)) for one in shares)
     return _table(tuple(sorted(weights)))
 
 
@@ -211,7 +315,7 @@ def far(nodes: Mapping[str, ServingNode], ground: Ground) -> tuple[Far, ...]:
     """Return the peers on other links that the tunnel reaches, sorted by name."""
     found = []
     for name, node in sorted(nodes.items()):
-        underlay = node.leg(ground.underlay)
+        underlay = _tunnel_end(node, ground)
         away = tuple(leg.address for leg in node.legs if not ground.on_link(leg))
         if name != ground.name and away and underlay is not None:
             found.append(Far(tunnel_mac(name), underlay.address, away))

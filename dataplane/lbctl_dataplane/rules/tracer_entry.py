@@ -52,7 +52,8 @@ def _forwarding(node: ServingNode, claim: Claim, working: Knowledge) -> Forwardi
 
 
 def _ground(node: ServingNode, forwarding: Forwarding) -> Ground:
-    underlay = node.legs[0].address.version if node.legs else 0
+    tunnel = node.legs and node.backend not in peering.LINK_ONLY
+    underlay = node.legs[0].address.version if tunnel else 0
     return Ground(node.name, forwarding.networks, underlay)
 
 
@@ -88,6 +89,8 @@ def _left_out(
         node, why = nodes.get(past.node), past.why
         if node is not None and past.node not in within:
             why = f"nothing is passed on to backend {node.backend or 'unknown'}"
+        elif node is not None and node.backend in peering.LINK_ONLY and node.forwarding is None:
+            why = "it takes nothing from peers: its gateway or its link is not known"
         elif node is not None and node.leg(version) and not within[past.node].leg(version):
             why = "neither link nor tunnel leads to its leg"
         yield replace(past, why=why)

@@ -49,7 +49,7 @@ def test_a_pool_refuses_what_is_no_range(addresses: list[str]) -> None:
         ("nameservice.ttl", 86401),
         ("nameservice.soa.refresh", 0),
         ("agent.backend", "magic"),
-        ("agent.legs", ["172.31.241.2/30"]),
+        ("agent.legs", ["172.31.241.2/33"]),
         ("NetworkSettings.nodeNetworkList", [{"networkName": "a", "cidrs": ["10.1.0.1/16"]}]),
         ("NetworkSettings.nodeNetworkList", [{"networkName": "a", "cidrs": ["10.1.0.0/33"]}]),
         ("L4Settings.unknown", True),

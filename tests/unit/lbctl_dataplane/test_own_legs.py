@@ -66,12 +66,19 @@ def test_settings_come_first_and_need_no_node() -> None:
     assert (found.now(), found.complaint()) == ((FOUR,), "")
 
 
+def test_the_length_of_its_link_may_stand_with_a_leg() -> None:
+    found = known(settings(), node("10.1.0.2/24 via 10.1.0.1,fd00::2"))
+    assert (found.now(), found.gateways()) == (LEGS, (build.ip("10.1.0.1"),))
+    assert list(map(str, found.networks())) == ["10.1.0.0/24"]
+    assert str(own_legs.parse("10.1.0.2/24 via 10.1.0.1")) == "10.1.0.2/24 via 10.1.0.1"
+
+
 @pytest.mark.parametrize(
     ("text", "legs", "parts"),
     [
         ("192.0.2.9", (), ("192.0.2.9", "10.1.0.0/16, fd00::/64", "nodeNetworkList", "no leg is")),
         ("192.0.2.9,fd00::2", (SIX,), ("192.0.2.9", "in force: fd00::2")),
-        ("10.1.0.2/30", (), ("10.1.0.2/30", "not an IP address")),
+        ("10.1.0.2/33", (), ("10.1.0.2/33", "with the length of its link")),
         ("10.1.0.2,10.1.0.3", (), ("10.1.0.2, 10.1.0.3", "IPv4")),
         ("10.1.0.2 via x", (), ("'x' is not an IP address", "no leg is")),
         ("10.1.0.2 via fd00::1", (), ("10.1.0.2 via fd00::1", "mixes IPv4 and IPv6")),

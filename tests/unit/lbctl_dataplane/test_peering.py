@@ -40,7 +40,7 @@ class Node:
 
     def __init__(self, *, everywhere: bool = False) -> None:
         self._kept: Kept[Element, Ends] = Kept()
-        self.peering = Peering(self._kept, everywhere=everywhere)
+        self.peering = Peering(self._kept, peering.ElementsDrawing(), everywhere=everywhere)
 
     def told(
         self,

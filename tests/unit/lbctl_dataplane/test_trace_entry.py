@@ -92,7 +92,11 @@ def test_a_node_that_passes_nothing_on_says_so(backend: str, verdict: Verdict) -
 @pytest.mark.parametrize(
     ("fields", "why"),
     [
-        ({"backend": "ovs"}, "nothing is passed on to backend ovs"),
+        ({"backend": "ipvs"}, "nothing is passed on to backend ipvs"),
+        (
+            {"backend": "ovs", "forwarding": None},
+            "it takes nothing from peers: its gateway or its link is not known",
+        ),
         ({"backend": ""}, "nothing is passed on to backend unknown"),
         ({"decisions": 4}, "it has not programmed the decision yet"),
         ({"legs": ()}, "it has no IPv4 leg"),
@@ -103,6 +107,13 @@ def test_a_peer_that_is_passed_by_says_why(fields: dict[str, object], why: str) 
     found = entered(two=fields)
     assert ways(found) == [("far", 1, "lbctl-vx")]
     assert [(past.node, past.why) for past in found.detours] == [("two", why)]
+
+
+def test_a_node_with_a_switch_takes_and_passes_on_by_its_link_alone() -> None:
+    assert ways(entered(two={"backend": "ovs"})) == ways(entered())
+    found = entered(one={"backend": "ovs"})
+    assert ways(found) == [("two", 2, "link")]
+    assert [past.why for past in found.detours] == ["neither link nor tunnel leads to its leg"]
 
 
 def test_without_a_leg_of_its_own_a_node_has_no_tunnel() -> None:

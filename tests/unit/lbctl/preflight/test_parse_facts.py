@@ -27,7 +27,10 @@ def test_a_node_has_its_addresses_and_legs_but_not_its_names() -> None:
     ]
     found = parse.node(
         {
-            "metadata": {"name": "n", "annotations": {"lbctl.io/legs": "10.1.0.1, fd00::1"}},
+            "metadata": {
+                "name": "n",
+                "annotations": {"lbctl.io/legs": "10.1.0.1/24, fd00::1 via fd00::f"},
+            },
             "spec": {"podCIDR": "10.2.0.0/24"},
             "status": {"addresses": addresses},
         }
