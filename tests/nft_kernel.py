@@ -23,7 +23,7 @@ class Kernel:
         self._chain = re.compile(rf"add chain {table.name} (\S+)(?: \{{ .*; \}})?")
         self._rule = re.compile(rf"add rule {table.name} (\S+) (.*)")
         self._home = re.compile(rf"add (?:set|map) {table.name} (\S+) \{{ .*; \}}")
-        self._gone = re.compile(rf"delete (chain|set) {table.name} (\S+)")
+        self._gone = re.compile(rf"delete chain {table.name} (\S+)")
         self._elements = re.compile(rf"(add|delete) element {table.name} (\S+) \{{ (.*) \}}")
 
     def apply(self, text: str) -> "Kernel":
@@ -39,7 +39,7 @@ class Kernel:
         elif found := self._home.fullmatch(line):
             self.homes[found[1]] = {}
         elif found := self._gone.fullmatch(line):
-            self._drop(found[1], found[2])
+            self._drop(found[1])
         elif found := self._chain.fullmatch(line):
             self._chains[found[1]] = []
         elif found := self._rule.fullmatch(line):
@@ -50,14 +50,11 @@ class Kernel:
         ):
             raise ValueError(f"syntax error: {line}")
 
-    def _drop(self, kind: str, name: str) -> None:
-        rules = (rule for chain in self._chains.values() for rule in chain)
+    def _drop(self, name: str) -> None:
         ends = (end for elements in self.homes.values() for end in elements.values())
-        if name in self._chains and any(end.split()[-1:] == [name] for end in ends):
+        if any(end.split()[-1:] == [name] for end in ends):
             raise ValueError(f"delete chain {name}: busy")
-        if kind == "set" and any(f"@{name} " in rule for rule in rules):
-            raise ValueError(f"delete set {name}: busy")
-        del (self._chains if kind == "chain" else self.homes)[name]
+        del self._chains[name]
 
     def _change(self, verb: str, home: str, listed: str) -> None:
         for text in listed.split(", "):

@@ -118,18 +118,18 @@ def test_a_new_limit_counts_anew_and_leaves_no_meter_behind(
     limited(world, at, 2)
     assert [clients.connects(vip) for _ in range(3)] == [True, True, False]
     listed = nft(world, "list", "table", *OURS)
-    assert f"clients{at.vip.version}x2" in listed
-    assert f"clients{at.vip.version}x1" not in listed
+    assert f"atmost{at.vip.version}x2" in listed
+    assert f"atmost{at.vip.version}x1" not in listed
     world.program(serve(world, at, (1,)))
     assert clients.connects(vip)
-    assert f"clients{at.vip.version}x" not in nft(world, "list", "table", *OURS)
+    assert f"atmost{at.vip.version}x" not in nft(world, "list", "table", *OURS)
 
 
 @both
 def test_the_kernel_forgets_clients_that_left(world: NftWorld, vip: str) -> None:
     at = build.place(vip)
     limited(world, at, 1)
-    meter = ("list", "set", *OURS, f"clients{at.vip.version}x1")
+    meter = ("list", "set", *OURS, f"clients{at.vip.version}")
     with contextlib.ExitStack() as keep:
         assert Clients(world, keep).connects(vip)
         assert "elements" in nft(world, *meter)
@@ -142,9 +142,9 @@ def test_who_finds_no_room_in_a_meter_gets_through(world: NftWorld, clients: Cli
     listed = nft(world, "list", "table", *OURS)
     assert "size 65535" in listed
     small = (
-        f"flush chain {' '.join(OURS)} clients4x1\n"
+        f"flush chain {' '.join(OURS)} atmost4x1\n"
         f"add set {' '.join(OURS)} small {{ type ipv4_addr; size 1; flags dynamic; }}\n"
-        f"add rule {' '.join(OURS)} clients4x1"
+        f"add rule {' '.join(OURS)} atmost4x1"
         " add @small { ip saddr ct count over 1 } goto over\n"
     )
     nft_agents.load(world, small)
@@ -155,9 +155,9 @@ def test_who_finds_no_room_in_a_meter_gets_through(world: NftWorld, clients: Cli
 @pytest.mark.parametrize(
     "damage",
     [
-        "flush chain inet lbctl-node clients4x2",
-        "add chain inet lbctl-node clients4x9",
-        "add set inet lbctl-node clients4x9 { type ipv4_addr; }",
+        "flush chain inet lbctl-node atmost4x2",
+        "add chain inet lbctl-node atmost4x9",
+        "add rule inet lbctl-node atmost4x2 drop",
     ],
 )
 def test_a_meter_that_somebody_damaged_or_made_is_repaired(
@@ -168,7 +168,7 @@ def test_a_meter_that_somebody_damaged_or_made_is_repaired(
     nft_agents.load(world, damage + "\n")
     limited(world, at, 2)
     listed = nft(world, "list", "table", *OURS)
-    assert "clients4x9" not in listed
+    assert "atmost4x9" not in listed
     assert [clients.connects(V4) for _ in range(3)] == [True, True, False]
 
 
@@ -182,4 +182,4 @@ def test_an_agent_changes_limits_one_after_the_other(world: NftWorld) -> None:
             assert (await backend.program([serve(world, at, (1,), limits=limits)])).changed == 0
 
     nft_agents.with_one_agent(world, body)
-    assert "clients4x3" in nft(world, "list", "table", *OURS)
+    assert "atmost4x3" in nft(world, "list", "table", *OURS)

@@ -65,6 +65,7 @@ def table(device: str, *, answer_pings: bool) -> Table:
         f"inet {constants.IPVS_TABLE}",
         dict(_homes()),
         chains,
+        records=frozenset(f"{nft_limits.CLIENTS}{version}" for version in VERSIONS),
         limited=frozenset(f"{home}{version}" for home in nft_limits.HOMES for version in VERSIONS),
         meters=dict(nft_limits.meters(version, nft_table.OVER) for version in VERSIONS),
         counter=nft_table.OVER,

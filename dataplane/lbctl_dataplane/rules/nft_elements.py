@@ -45,23 +45,6 @@ class Moves:
 
 
 @dataclass(frozen=True, slots=True)
-class Meter:
-    """A set that packets write into and a chain that does so, both made for a number when wanted.
-
-    What a rule writes has the number of the rule, and no element can have another.
-    """
-
-    home: str
-    """How the set is made."""
-    rule: str
-    """The chain's one rule; `{name}` is both the set's and the chain's, `{number}` what for."""
-
-    def made(self, name: str, number: str) -> str:
-        """Return the rule that is for a number."""
-        return self.rule.format(name=name, number=number)
-
-
-@dataclass(frozen=True, slots=True)
 class Table:
     """What is always there: sets and maps by how each is made, chains by their hooks and rules."""
 
@@ -74,8 +57,9 @@ class Table:
     """Maps that packets write into: what they hold is nobody's wish."""
     limited: frozenset[str] = frozenset()
     """Sets whose elements carry a limit each."""
-    meters: Mapping[str, Meter] = field(default_factory=dict)
-    """By the home of the elements that ask for them, whose keys are the numbers."""
+    meters: Mapping[str, str] = field(default_factory=dict)
+    """Rules with room for a number, by the home of the elements whose keys are the numbers: each of
+    these asks for a chain of that one rule."""
     counter: str = ""
     """Name of the one counter; empty: there is none."""
     marks: Mapping[str, tuple[str, ...]] = field(init=False)
@@ -128,7 +112,9 @@ class Table:
     def _render(self, desired: Elements, observed: Elements) -> str:
         leaving, coming = _Batch("delete", self.name), _Batch("add", self.name)
         made = [line for new in self._meters(desired, observed) for line in self._make(new)]
-        gone = [line for old in self._meters(observed, desired) for line in self._unmake(old)]
+        gone = [
+            f"delete chain {self.name} {meter_name(old)}" for old in self._meters(observed, desired)
+        ]
         moved = _moves(self._plain(desired), self._plain(observed))
         for entry in moved.leaving:
             leaving.take(entry.home, entry.key)
@@ -145,24 +131,21 @@ class Table:
         return sorted(e for e in these.keys() - others.keys() if e.home in self.meters)
 
     def _make(self, element: Element) -> Iterator[str]:
-        meter, name = self.meters[element.home], meter_name(element)
-        rule, at = meter.made(name, element.key), f"{self.name} {name}"
-        yield f"add {meter.home.format(at)}"
+        at, rule = f"{self.name} {meter_name(element)}", self._meter_rule(element)
         yield f"add chain {at}"
         yield f'add rule {at} {rule} comment "{_digest(rule)}"'
 
-    def _unmake(self, element: Element) -> Iterator[str]:
-        yield f"delete chain {self.name} {meter_name(element)}"
-        yield f"delete set {self.name} {meter_name(element)}"
+    def _meter_rule(self, element: Element) -> str:
+        return self.meters[element.home].format(element.key)
 
     def meter(self, name: str) -> Element | None:
-        """Return the element that asks for a set or chain of this name; None: it is no meter."""
+        """Return the element that asks for a chain of this name; None: it is no meter."""
         kind, _, number = name.rpartition("x")
         return Element(kind, number) if kind in self.meters and number.isdecimal() else None
 
     def meter_marks(self, element: Element) -> tuple[str, ...]:
         """Return the digests of the rules of a meter's chain."""
-        return (_digest(self.meters[element.home].made(meter_name(element), element.key)),)
+        return (_digest(self._meter_rule(element)),)
 
     def _order(self, element: Element, desired: Elements) -> tuple[int, str, str]:
         """Return when an element changes: what others lead to comes before and goes after them."""
@@ -223,7 +206,7 @@ def _digest(text: str) -> str:
 
 
 def meter_name(element: Element) -> str:
-    """Return the name of the set and of the chain that an element asks for."""
+    """Return the name of the chain that an element asks for."""
     return f"{element.home}x{element.key}"
 
 

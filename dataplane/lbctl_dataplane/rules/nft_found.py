@@ -75,15 +75,12 @@ class Found:
         return None if self._strange else self._elements
 
     def _take_meters(self) -> None:
-        for name in self._marks.keys() | self._homes:
+        for name in tuple(self._marks):
             element = self.table.meter(name)
-            if element is None:
-                continue
-            self._put(element, ())
-            marks = tuple(self._marks.pop(name, ()))
-            whole = name in self._homes and marks == self.table.meter_marks(element)
-            self._strange = self._strange or not whole
-            self._homes.discard(name)
+            if element is not None:
+                self._put(element, ())
+                marks = tuple(self._marks.pop(name))
+                self._strange = self._strange or marks != self.table.meter_marks(element)
 
     def _put(self, element: Element, ends: Ends) -> None:
         self._strange = self._strange or element in self._elements

@@ -190,7 +190,11 @@ TABLE = Table(
     f"inet {constants.NODE_TABLE}",
     dict(_homes()),
     {name: (hook, rules) for name, hook, rules in _chains()},
-    records=frozenset(f"{nft_affinity.KEPT}{version}" for version in VERSIONS),
+    records=frozenset(
+        f"{home}{version}"
+        for home in (nft_affinity.KEPT, nft_limits.CLIENTS)
+        for version in VERSIONS
+    ),
     limited=frozenset(f"{home}{version}" for home in nft_limits.HOMES for version in VERSIONS),
     meters=dict(nft_limits.meters(version, OVER) for version in VERSIONS),
     counter=OVER,

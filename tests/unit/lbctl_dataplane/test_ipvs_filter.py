@@ -39,8 +39,8 @@ def test_limits_are_those_of_the_nftables_backend() -> None:
     limits = Limits(connections=9, connections_per_client=2)
     found = ipvs_filter.elements(build.frontend(FOUR, "10.0.0.1", limits=limits))
     assert found[Element("counts4", "198.18.0.1 . 6 . 80")] == ("ct count over 9",)
-    assert found[Element("perclient4", "198.18.0.1 . 6 . 80")] == ("jump clients4x2",)
-    assert found[Element("clients4", "2")] == ()
+    assert found[Element("perclient4", "198.18.0.1 . 6 . 80")] == ("jump atmost4x2",)
+    assert found[Element("atmost4", "2")] == ()
 
 
 def test_a_place_that_nobody_serves_is_refused_and_one_served_elsewhere_left_alone() -> None:

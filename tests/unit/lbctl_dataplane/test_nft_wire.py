@@ -95,9 +95,9 @@ def test_a_place_that_remembers_clients() -> None:
 
 
 def test_a_place_that_leads_to_a_meter() -> None:
-    verdict = attribute(1, struct.pack("!i", -3)) + attribute(2, b"clients4x9\0")
+    verdict = attribute(1, struct.pack("!i", -3)) + attribute(2, b"atmost4x9\0")
     assert taken("perclient4", element(packed("198.18.0.1") + TCP + PORT, verdict)) == {
-        Element("perclient4", "198.18.0.1 . 6 . 80"): ("jump clients4x9",)
+        Element("perclient4", "198.18.0.1 . 6 . 80"): ("jump atmost4x9",)
     }
 
 
