@@ -200,6 +200,11 @@ async def switched_off(bed: Bed) -> None:
     await member(bed)
 
 
+async def unweighed(bed: Bed) -> None:
+    await policed(bed, memberWeights=[{"addresses": "0.0.0.0/0", "weight": 0}])
+    await member(bed)
+
+
 V4_ONLY = inspect_bed.settings(addressPools=[{"name": "v4", "addresses": ["192.0.2.0/30"]}])
 FENCED = inspect_bed.settings(
     addressPools=[
@@ -250,6 +255,7 @@ TOLD: Mapping[Reason, Story] = {
     Reason.SOURCE_RANGE_MALFORMED: Story(births(loadBalancerSourceRanges=["nonsense"])),
     Reason.POLICY_REFUSED: Story(annotated(algorithm="fastest")),
     Reason.TRAFFIC_OFF: Story(switched_off),
+    Reason.WEIGHTS_ZERO: Story(unweighed),
     Reason.NO_AGENT: Story(member),
     Reason.WAITING_FOR_AGENT: Story(agent),
     Reason.PROGRAMMING_FAILED: Story(failing),

@@ -23,6 +23,7 @@ class Kernel:
         self._chain = re.compile(rf"add chain {table.name} (\S+)(?: \{{ .*; \}})?")
         self._rule = re.compile(rf"add rule {table.name} (\S+) (.*)")
         self._home = re.compile(rf"add (?:set|map) {table.name} (\S+) \{{ .*; \}}")
+        self._gone = re.compile(rf"delete chain {table.name} (\S+)")
         self._elements = re.compile(rf"(add|delete) element {table.name} (\S+) \{{ (.*) \}}")
 
     def apply(self, text: str) -> "Kernel":
@@ -37,6 +38,8 @@ class Kernel:
             self._change(*found.groups())
         elif found := self._home.fullmatch(line):
             self.homes[found[1]] = {}
+        elif found := self._gone.fullmatch(line):
+            self._drop(found[1])
         elif found := self._chain.fullmatch(line):
             self._chains[found[1]] = []
         elif found := self._rule.fullmatch(line):
@@ -47,12 +50,20 @@ class Kernel:
         ):
             raise ValueError(f"syntax error: {line}")
 
+    def _drop(self, name: str) -> None:
+        ends = (end for elements in self.homes.values() for end in elements.values())
+        if any(end.split()[-1:] == [name] for end in ends):
+            raise ValueError(f"delete chain {name}: busy")
+        del self._chains[name]
+
     def _change(self, verb: str, home: str, listed: str) -> None:
         for text in listed.split(", "):
             key, value = _parted(text)
             there = key in self.homes[home]
             if there is (verb == "add"):
                 raise ValueError(f"{verb} {key}: {'exists' if there else 'no such element'}")
+            if value.startswith("jump ") and value.split()[1] not in self._chains:
+                raise ValueError(f"{verb} {key}: no such chain")
             if verb == "add":
                 self.homes[home][key] = value
             else:

@@ -1,6 +1,7 @@
 """The `lbctl agent` and `lbctl trace` commands."""
 
 import asyncio
+import functools
 import logging
 import sys
 from pathlib import Path
@@ -99,7 +100,7 @@ async def _run(
 
 
 def _node(node: str, settings: Settings, kept: metrics.Metrics) -> Role:
-    from lbctl_dataplane.backends import choice, ovs
+    from lbctl_dataplane.backends import choice, limit_counter, ovs
     from lbctl_dataplane.health_ports import HealthPorts
     from lbctl_dataplane.monitors import prober
     from lbctl_dataplane.node import Beside, NodeRole
@@ -108,6 +109,7 @@ def _node(node: str, settings: Settings, kept: metrics.Metrics) -> Role:
     own = OwnLegs(node, settings)
     prober.allow_many_files()
     chosen = choice.choose(asked.backend, asked.bridge, ovs.run_dir())
+    kept.refused = functools.partial(limit_counter.refused, chosen.name)
     others = Others()
     backend = _backend(chosen.name, asked, own, others)
     peers = _peers(node, backend, asked, own, others)

@@ -1,7 +1,7 @@
 """Metrics of an agent: what it serves, and how its passes end."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import CollectorRegistry
@@ -75,10 +75,17 @@ DOWN = Definition(
     "lbctl_agent_failing_members",
     "Members that fail their health monitor, also where they serve on because all of them fail.",
 )
+REFUSED = Definition(
+    "counter",
+    "lbctl_agent_refused_connections_total",
+    "Connections that were refused here as they were beyond a limit of a policy, and each datagram "
+    "that would have begun one. Backends without limits show none.",
+    ("backend",),
+)
 LEGS = Definition("gauge", "lbctl_agent_info", "Always 1; who this agent is.", ("node", "role"))
 OWN = (
     LEGS, SERVICES, MEMBERS, HELD, PASSES, PASS_SECONDS, CHANGES, EXCEPTIONS, LAST_GOOD,
-    PROBES, PROBE_SECONDS, ASKED, DOWN,
+    PROBES, PROBE_SECONDS, ASKED, DOWN, REFUSED,
 )  # fmt: skip
 
 
@@ -112,6 +119,8 @@ class Metrics:
         self.probes = Probes(self.registry)
         self.held: Callable[[], int] = lambda: 0
         """Tells how many decisions are held for doubt."""
+        self.refused: Callable[[], Mapping[str, int]] = dict
+        """Tells how many connections limits have refused, by backend."""
         self._node = node
         self._role = role
         self._passes = PASSES.counter(self.registry)
@@ -159,5 +168,6 @@ class Metrics:
         yield SERVICES.family([((), services)])
         yield MEMBERS.family([(("local",), local), (("cluster",), len(everywhere))])
         yield HELD.family([((), self.held())])
+        yield REFUSED.family(((backend,), count) for backend, count in self.refused().items())
         yield EXCEPTIONS.family([((), self._exceptions)])
         yield LAST_GOOD.family([((), time.monotonic() - self._good_at)])

@@ -41,6 +41,7 @@ TOLD = {
             Reason.SOURCE_RANGE_MALFORMED,
             Reason.POLICY_REFUSED,
             Reason.TRAFFIC_OFF,
+            Reason.WEIGHTS_ZERO,
             Reason.PROGRAMMING_FAILED,
             Reason.WAITING_FOR_AGENT,
         }

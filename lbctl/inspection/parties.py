@@ -4,6 +4,7 @@ import collections
 from collections.abc import Iterable, Mapping, Sequence, Set
 
 from lbctl.inspection.pulse import Pulse
+from lbctl.model.policy import weight_of
 from lbctl.model.virtual_service import VirtualService
 from lbctl.plan import readiness, times
 from lbctl.plan.view import ObservedDecision, View
@@ -61,6 +62,8 @@ def _why_not(endpoint: Endpoint, wanted: VirtualService, excluded: Set[str]) -> 
         return "NotReady"
     if all(endpoint.port_for(listener) is None for listener in wanted.listeners):
         return "NoBackendPort"
+    if not weight_of(endpoint.address, endpoint.node, wanted.policy.weights):
+        return "WeightZero"
     return "NodeExcluded" if endpoint.node in excluded else "NotChosen"
 
 
@@ -84,6 +87,7 @@ _TOLD = {
     "Terminating": "terminating",
     "NoBackendPort": "ready, but without the port",
     "NoNode": "on no node, so nobody takes connections to it",
+    "WeightZero": "ready, but its weight is 0",
     "NodeExcluded": "ready, but its node is to get no new connections",
     "NotChosen": "not chosen",
 }

@@ -218,6 +218,7 @@ CAPABILITIES: dict[str, frozenset[Aspect]] = {
         Aspect.PERSISTENCE_TIMEOUT,
         Aspect.CONNECTIONS,
         Aspect.CONNECTIONS_PER_SECOND,
+        Aspect.CONNECTIONS_PER_CLIENT,
     },
     "ipvs": EVERYWHERE
     | {
@@ -227,6 +228,7 @@ CAPABILITIES: dict[str, frozenset[Aspect]] = {
         Aspect.PERSISTENCE_TIMEOUT,
         Aspect.CONNECTIONS,
         Aspect.CONNECTIONS_PER_SECOND,
+        Aspect.CONNECTIONS_PER_CLIENT,
     },
     # The fabric leaves members out that are switched off; kube-proxy knows of no policy.
     "announce-only": frozenset({Aspect.ENABLED}),

@@ -37,6 +37,7 @@ class Reason(enum.Enum):
     NO_BACKEND = "NoBackend"
     POLICY_REFUSED = "PolicyRefused"
     TRAFFIC_OFF = "TrafficOff"
+    WEIGHTS_ZERO = "WeightsZero"
     PROGRAMMED = "Programmed"
     NO_ENDPOINTS = "NoEndpoints"
     NO_READY_ENDPOINTS = "NoReadyEndpoints"
@@ -109,6 +110,8 @@ MEANING: dict[Reason, str] = {
     Reason.POLICY_REFUSED: "the Service's policy, or an annotation like one, can't be followed; "
     "correct it",
     Reason.TRAFFIC_OFF: "the policy has enabled: false, so nobody gets through; set it to true",
+    Reason.WEIGHTS_ZERO: "every usable endpoint has weight 0, so nobody new gets through; give one "
+    "a weight in the policy's memberWeights",
     Reason.PROGRAMMED: "done, and acknowledged by who did it",
     Reason.NO_ENDPOINTS: "the Service has no endpoints; check its selector and replicas",
     Reason.NO_READY_ENDPOINTS: "the Service has endpoints but none is ready; check the pods",

@@ -8,7 +8,7 @@ from lbctl.plan import readiness, terms, vips
 from lbctl.plan.hostnames import WantedNames, wanted_names
 from lbctl.plan.steps import DecisionStatus
 from lbctl.plan.view import ObservedDecision, View
-from lbctl.translate.endpoints import Endpoint, usable
+from lbctl.translate.endpoints import Endpoint, usable, weighed
 from lbctl.translate.service import ServiceFacts
 
 MAX_STRANGE = 5
@@ -141,9 +141,10 @@ def _members(view: View, decision: ObservedDecision) -> tuple[int, int]:
     family = view.service.families[0] if view.service else 4
     failing = readiness.failures_of(view, decision.virtual_service)
     members = readiness.members_of(view, decision.virtual_service)
+    taking = usable(weighed(view.endpoints, decision.virtual_service.policy.weights))
     up = [end for end in members if _of(end, family) and end not in failing]
     remaining = [end for end in view.endpoints if not end.terminating and _of(end, family)]
-    still = [end for end in usable(view.endpoints) if end.terminating and _of(end, family)]
+    still = [end for end in taking if end.terminating and _of(end, family)]
     return len(up), len(remaining) + len(still)
 
 

@@ -17,7 +17,7 @@ from lbctl.model.virtual_service import (
 from lbctl.plan import policies, terms, times, vips
 from lbctl.plan.hostnames import WantedNames, wanted_names
 from lbctl.plan.view import View
-from lbctl.translate.endpoints import usable
+from lbctl.translate.endpoints import usable, weighed
 from lbctl.translate.service import ServiceFacts
 
 
@@ -89,11 +89,11 @@ def _closed_further(decided: Policy, service: ServiceFacts) -> Policy:
 
 
 def _empty_since(view: View, names: WantedNames, policy: Policy, now: datetime.datetime) -> str:
-    """Return since when there are endpoints but none usable; the start is kept in the decision.
+    """Return since when there are endpoints but none gets new connections; the decision keeps it.
 
     Only a published name has a grace to lose.
     """
-    if not view.endpoints or usable(view.endpoints) or view.decision is None:
+    if not view.endpoints or _taken(view, policy) or view.decision is None:
         return ""
     if names.at_zero is AtZero.KEEP or not policy.enabled:
         return ""
@@ -103,11 +103,15 @@ def _empty_since(view: View, names: WantedNames, policy: Policy, now: datetime.d
     return times.render(now) if is_published(before) else ""
 
 
+def _taken(view: View, policy: Policy) -> bool:
+    """Tell whether any endpoint gets new connections."""
+    return bool(usable(weighed(view.endpoints, policy.weights)))
+
+
 def _publications(
     view: View, names: WantedNames, policy: Policy, empty_since: str, now: datetime.datetime
 ) -> tuple[NamePublication, ...]:
-    serves = policy.enabled and bool(usable(view.endpoints))
-    answered = names.at_zero is AtZero.KEEP or serves
+    answered = names.at_zero is AtZero.KEEP or (policy.enabled and _taken(view, policy))
     if empty_since:
         age = now - times.parse(empty_since)
         answered = age < datetime.timedelta(seconds=view.naming.empty_grace_s)

@@ -13,7 +13,7 @@ from lbctl.model.reasons import MEANING, Condition, ConditionType, Reason, Refus
 from lbctl.model.virtual_service import VirtualService
 from lbctl.plan import policies
 from lbctl.plan.view import ObservedDecision, View
-from lbctl.translate.endpoints import Endpoint, usable
+from lbctl.translate.endpoints import Endpoint, usable, weighed
 from lbctl.translate.failing import FailingMember, without_failing
 from lbctl.translate.service import ServiceFacts
 from lbctl.translate.serving_nodes import AgentState
@@ -26,6 +26,7 @@ EMPTY = (
     Reason.ENDPOINTS_ARE_NAMES,
     Reason.PROTOCOL_NOT_SERVED,
     Reason.TRAFFIC_OFF,
+    Reason.WEIGHTS_ZERO,
 )
 
 
@@ -84,7 +85,7 @@ def members_of(view: View, wanted: VirtualService) -> tuple[Endpoint, ...]:
     excluded = frozenset(agent.node for agent in view.agents if agent.excluded)
     return tuple(
         endpoint
-        for endpoint in usable(view.endpoints, excluded)
+        for endpoint in usable(weighed(view.endpoints, wanted.policy.weights), excluded)
         if any(endpoint.port_for(listener) is not None for listener in wanted.listeners)
     )
 
@@ -193,7 +194,9 @@ def _why_empty(view: View, wanted: VirtualService) -> Reason | None:
         return Reason.ENDPOINTS_ARE_NAMES if view.named_endpoints else Reason.NO_ENDPOINTS
     if not any(endpoint.node for endpoint in view.endpoints):
         return Reason.ENDPOINTS_WITHOUT_NODE
-    return Reason.NO_BACKEND_PORT if usable(view.endpoints) else Reason.NO_READY_ENDPOINTS
+    if usable(weighed(view.endpoints, wanted.policy.weights)):
+        return Reason.NO_BACKEND_PORT
+    return Reason.WEIGHTS_ZERO if usable(view.endpoints) else Reason.NO_READY_ENDPOINTS
 
 
 def _dataplane(view: View, decision: ObservedDecision, owners: set[str]) -> Reason:

@@ -5,10 +5,11 @@ endpoints), kube-proxy's `CategorizeEndpoints`. docs/reference/endpoints.md is t
 """
 
 import ipaddress
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from lbctl.model.policy import MemberWeight, weight_of
 from lbctl.model.virtual_service import Address, Listener
 
 SERVICE_LABEL = "kubernetes.io/service-name"
@@ -69,6 +70,15 @@ def usable(
     Nodes that are `excluded` get none while others have members in the same state.
     """
     return next(preferences(endpoints, excluded), ())
+
+
+def weighed(endpoints: Iterable[Endpoint], weights: Sequence[MemberWeight]) -> tuple[Endpoint, ...]:
+    """Return the endpoints that a policy's weights leave new connections to."""
+    return tuple(
+        endpoint
+        for endpoint in endpoints
+        if not weights or weight_of(endpoint.address, endpoint.node, weights)
+    )
 
 
 def usable_on(endpoints: Iterable[Endpoint], node: str) -> tuple[Endpoint, ...]:

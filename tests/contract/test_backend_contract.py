@@ -68,7 +68,9 @@ ABLE = CAPABILITIES | {
     "memory": EVERYWHERE | {Aspect.SOURCE_HASH, Aspect.ROUND_ROBIN, Aspect.LEAST_CONNECTIONS}
 }
 """What each backend says that it can do."""
-LIMITS = frozenset({Aspect.CONNECTIONS, Aspect.CONNECTIONS_PER_SECOND})
+LIMITS = frozenset(
+    {Aspect.CONNECTIONS, Aspect.CONNECTIONS_PER_SECOND, Aspect.CONNECTIONS_PER_CLIENT}
+)
 """IPVS has them by the table beside it, which the guest has not; see test_ipvs_guarded_vips."""
 
 
@@ -298,6 +300,26 @@ def test_no_more_new_connections_a_second_than_the_limit(
         assert 2 <= answered <= 2 + 2 * (took_s + 1)
     else:
         assert answered == 12
+
+
+@both
+@all_protocols
+def test_no_more_connections_of_a_client_at_a_time_than_the_limit(
+    world: World, able: frozenset[Aspect], vip: str, protocol: str
+) -> None:
+    at = build.place(vip, protocol)
+    limited = serve(world, at, (1, 2), limits=Limits(connections_per_client=2))
+    world.program(limited)
+    assert world.program(limited).changed == 0
+    with talks(world, at, 5) as made:
+        answered = [bool(name) for name in names(made)]
+        within = [True] * 2 + [False] * 3
+        assert answered == (within if Aspect.CONNECTIONS_PER_CLIENT in able else [True] * 5)
+        world.program(serve(world, at, (1, 2)))
+        with talks(world, at, 5) as later:
+            assert all(names(later))
+        # A datagram that was refused begins a connection when it is sent again.
+        assert protocol == "UDP" or [bool(name) for name in names(made)] == answered
 
 
 @both

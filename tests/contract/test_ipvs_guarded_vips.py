@@ -21,6 +21,7 @@ import spaces
 from dataplane_bed import network_of
 from lbctl import delta
 from lbctl.model.policy import Limits
+from lbctl_dataplane.backends import choice, limit_counter
 from lbctl_dataplane.backends.ipvs_filter import NftFilter
 from lbctl_dataplane.rules import ipvs_filter
 from lbctl_dataplane.rules.frontend import Frontend, merged
@@ -227,14 +228,45 @@ def test_new_connections_beyond_a_rate_are_refused(place: Place) -> None:
     place.run(body)
 
 
+async def in_two_steps(beside: NftFilter, before: list[Frontend], after: list[Frontend]) -> None:
+    """Change the table as the backend does: what comes, then, unread in between, what goes."""
+    was, wanted = (
+        {key: ends for entry in found for key, ends in ipvs_filter.elements(entry).items()}
+        for found in (before, after)
+    )
+    change = delta.diff(wanted, was)
+    await beside.change(delta.Delta(change.upserts, frozenset()))
+    await beside.change(delta.Delta({}, change.deletes))
+    assert not delta.diff(wanted, await beside.observe())
+
+
+def test_connections_of_a_client_beyond_its_limit_are_refused(place: Place) -> None:
+    one, two = (within(Limits(connections_per_client=limit)) for limit in (1, 2))
+
+    async def body() -> None:
+        beside = NftFilter("svc0")
+        await program(beside, *one)
+        for vip in VIPS:
+            with place.connection(vip, PORT):
+                assert place.answer(vip, PORT) == "ConnectionRefusedError"
+                await in_two_steps(beside, one, two)
+                with place.connection(vip, PORT), place.connection(vip, PORT):
+                    assert place.answer(vip, PORT) == "ConnectionRefusedError"
+            await in_two_steps(beside, two, one)
+        assert limit_counter.refused(choice.IPVS) == {"ipvs": 2 * len(VIPS)}
+        await in_two_steps(beside, one, frontends())
+        assert [place.answer(vip, PORT) for vip in VIPS] == ["on8080"] * 2
+
+    place.run(body)
+
+
 def test_who_may_not_connect_uses_no_limit_up(place: Place) -> None:
     async def body() -> None:
         limits = Limits(connections_per_s=1)
         outside = limited("192.0.2.1/32", "2001:db8:d::/64")
         await program(NftFilter("svc0"), *(replace(entry, limits=limits) for entry in outside))
         assert [place.answer(vip, PORT) for vip in VIPS] == ["TimeoutError"] * 2
-        counted = sh("nft", "list", "counter", "inet", "lbctl-ipvs", "over")
-        assert "packets 0 " in counted
+        assert limit_counter.refused(choice.IPVS) == {"ipvs": 0}
 
     place.run(body)
 

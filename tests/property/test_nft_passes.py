@@ -24,6 +24,7 @@ PODS = tuple(f"10.0.0.{number}" for number in range(1, 6))
 RANGES = ("10.0.0.0/8", "192.0.2.7/32")
 
 members = st.frozensets(st.sampled_from(PODS)).map(lambda found: build.members(*found))
+few = st.sampled_from([0, 5, 9])
 limits = st.none() | st.frozensets(st.sampled_from(RANGES))
 
 
@@ -40,7 +41,7 @@ def frontends(draw: st.DrawFn, at: Place) -> Frontend:
         affinity=draw(st.booleans()),
         affinity_timeout_s=draw(st.sampled_from([0, 7, 10_800])),
         algorithm=draw(st.sampled_from(ALGORITHMS)),
-        limits=draw(st.builds(Limits, st.integers(0, 3), st.sampled_from([0, 5, 9]))),
+        limits=draw(st.builds(Limits, st.integers(0, 3), few, few)),
     )
 
 

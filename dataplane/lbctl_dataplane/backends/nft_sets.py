@@ -11,6 +11,8 @@ class NftSets:
 
     def __init__(self, table: Table) -> None:
         self._table = table
+        self._held: dict[Element, Ends] = {}
+        """What the table holds, as it was read or changed last."""
         self._whole = False
         self._counter = generation.Counter()
         self._read_at: int | None = None
@@ -25,27 +27,19 @@ class NftSets:
         self._read_at = self._counter.read()
         found = await nft_listing.read(self._table)
         self._whole = found is not None
+        self._held = dict(found or {})
         return found or {}
 
     async def change(self, change: Delta[Element, Ends]) -> None:
         """Make a change; in one transaction but for thousands of elements."""
-        there: Elements = dict.fromkeys(change.deletes, ())
+        touched = change.upserts.keys() | change.deletes
+        there = {key: self._held[key] for key in touched if key in self._held}
         first, *rest = tuple(self._table.transactions(change.upserts, there)) or ("",)
-        first = ("" if self._whole else self._table.new()) + self._without_limits(change) + first
+        first = ("" if self._whole else self._table.new()) + first
         for text in filter(None, (first, *rest)):
             self._read_at = None
             await commands.run("nft", "-f", "-", stdin=text, timeout_s=LOADING_S)
         self._whole = True
-
-    def _without_limits(self, change: Delta[Element, Ends]) -> str:
-        """Return what takes elements away that get a limit: one that is there would keep its own.
-
-        They are added first, as they need not be there, and with a limit of their own: of those
-        that take the set's, Linux 6.18 counts the end and not the beginning among the users of
-        conntrack, which stops when there seem to be none (measured).
-        """
-        limits = {
-            key: ends for key, ends in change.upserts.items() if key.home in self._table.limited
-        }
-        added, gone = self._table.transactions(limits, {}), self._table.transactions({}, limits)
-        return "".join((*added, *gone))
+        self._held.update(change.upserts)
+        for key in change.deletes:
+            self._held.pop(key, None)

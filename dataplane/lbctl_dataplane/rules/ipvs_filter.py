@@ -10,7 +10,7 @@ import ipaddress
 from collections.abc import Iterator
 
 from lbctl.model.virtual_service import Address
-from lbctl_dataplane.rules import constants, nft_limits, nft_table
+from lbctl_dataplane.rules import constants, nft_limits, nft_places, nft_table
 from lbctl_dataplane.rules.frontend import Frontend
 from lbctl_dataplane.rules.nft_elements import Element, Elements, Table
 from lbctl_dataplane.rules.nft_table import VERSIONS
@@ -28,11 +28,7 @@ def elements(frontend: Frontend) -> Elements:
             Element(f"allowed{version}", f"{place} . {_range(text)}")
             for text in frontend.source_ranges
         ]
-    limits = {
-        Element(f"{home}{version}", place): (limit,)
-        for home, limit in nft_limits.words(frontend.limits)
-    }
-    return {**dict.fromkeys(found, ()), **limits}
+    return {**dict.fromkeys(found, ()), **nft_limits.elements(frontend.limits, version, place)}
 
 
 def vip_element(vip: Address) -> Element:
@@ -55,9 +51,9 @@ def table(device: str, *, answer_pings: bool) -> Table:
     found = [rule for version in VERSIONS for rule in _rules(version, device)]
     if not answer_pings:
         found += [("input", f"{_ping(v)} daddr @vips{v} drop") for v in VERSIONS]
-    found += [("over", rule) for rule in _OVER]
+    found += [(nft_table.OVER, rule) for rule in _OVER]
     hooks = {
-        "over": "",
+        nft_table.OVER: "",
         "entry": f"type nat hook prerouting priority {constants.NODE_HOOK}",
         "input": "type filter hook input priority 0",
     }
@@ -69,7 +65,9 @@ def table(device: str, *, answer_pings: bool) -> Table:
         f"inet {constants.IPVS_TABLE}",
         dict(_homes()),
         chains,
+        records=frozenset(f"{nft_limits.CLIENTS}{version}" for version in VERSIONS),
         limited=frozenset(f"{home}{version}" for home in nft_limits.HOMES for version in VERSIONS),
+        meters=dict(nft_limits.meters(version, nft_table.OVER) for version in VERSIONS),
         counter=nft_table.OVER,
     )
 
@@ -80,12 +78,11 @@ _OVER = (f"counter name {nft_table.OVER}", "meta l4proto 6 reject with tcp reset
 def _homes() -> Iterator[tuple[str, str]]:
     for version in VERSIONS:
         address = f"ipv{version}_addr"
-        place = f"{address} . inet_proto . inet_service"
+        place = nft_places.types(version)
         yield f"vips{version}", f"set {{}} {{{{ type {address}; }}}}"
         for name in ("places", "vacant", "limited"):
             yield f"{name}{version}", f"set {{}} {{{{ type {place}; }}}}"
-        for home, kind in nft_limits.HOMES.items():
-            yield f"{home}{version}", f"set {{}} {{{{ type {place}; {kind}; }}}}"
+        yield from nft_limits.homes(version)
         sources = f"type {place} . {address}; flags interval"
         yield f"allowed{version}", f"set {{}} {{{{ {sources}; }}}}"
 
@@ -96,12 +93,11 @@ def _ping(version: int) -> str:
 
 def _rules(version: int, device: str) -> Iterator[tuple[str, str]]:
     ip, icmp = ("ip", "icmp") if version == 4 else ("ip6", "icmpv6")
-    place = f"{ip} daddr . meta l4proto . th dport"
+    place = nft_places.reached(version)
     outside = f"{place} @limited{version} {place} . {ip} saddr != @allowed{version} drop"
     yield "entry", f'iifname "{device}" {outside}'  # who may not connect uses nobody's limit up
-    # An element of these carries a limit of its own, and matches beyond it.
-    for home in nft_limits.HOMES:
-        yield "entry", f'iifname "{device}" {place} @{home}{version} goto over'
+    for rule in nft_limits.rules(version, nft_table.OVER):
+        yield "entry", f'iifname "{device}" {rule}'
     yield "entry", f'iifname "{device}" {place} @places{version} dnat {ip} to {ip} daddr'
     vacant = f'iifname "{device}" {place} @vacant{version}'
     yield "entry", f"meta l4proto 6 {vacant} reject with tcp reset"

@@ -57,6 +57,9 @@ class Table:
     """Maps that packets write into: what they hold is nobody's wish."""
     limited: frozenset[str] = frozenset()
     """Sets whose elements carry a limit each."""
+    meters: Mapping[str, str] = field(default_factory=dict)
+    """Rules with room for a number, by the home of the elements whose keys are the numbers: each of
+    these asks for a chain of that one rule."""
     counter: str = ""
     """Name of the one counter; empty: there is none."""
     marks: Mapping[str, tuple[str, ...]] = field(init=False)
@@ -92,7 +95,9 @@ class Table:
         now: tuple[dict[Element, Ends], dict[Element, Ends]] = ({}, {})
         size = 0
         last = ""
-        for element in sorted(desired.keys() | observed.keys(), key=lambda e: _order(e, desired)):
+        for element in sorted(
+            desired.keys() | observed.keys(), key=lambda e: self._order(e, desired)
+        ):
             if size > ROOM and element.key != last:
                 yield self._render(*now)
                 now, size = ({}, {}), 0
@@ -106,12 +111,54 @@ class Table:
 
     def _render(self, desired: Elements, observed: Elements) -> str:
         leaving, coming = _Batch("delete", self.name), _Batch("add", self.name)
-        moved = _moves(desired, observed)
+        made = [line for new in self._meters(desired, observed) for line in self._make(new)]
+        gone = [
+            f"delete chain {self.name} {meter_name(old)}" for old in self._meters(observed, desired)
+        ]
+        moved = _moves(self._plain(desired), self._plain(observed))
         for entry in moved.leaving:
             leaving.take(entry.home, entry.key)
         for entry, value in moved.coming:
             coming.take(entry.home, self._text(entry, value))
-        return "".join(f"{line}\n" for line in (*leaving.lines(), *coming.lines()))
+        return "".join(f"{line}\n" for line in (*made, *leaving.lines(), *coming.lines(), *gone))
+
+    def _plain(self, elements: Elements) -> Elements:
+        """Return these without the meters."""
+        return {key: ends for key, ends in elements.items() if key.home not in self.meters}
+
+    def _meters(self, these: Elements, others: Elements) -> list[Element]:
+        """Return the meters that are among these and not among others."""
+        return sorted(e for e in these.keys() - others.keys() if e.home in self.meters)
+
+    def _make(self, element: Element) -> Iterator[str]:
+        at, rule = f"{self.name} {meter_name(element)}", self._meter_rule(element)
+        yield f"add chain {at}"
+        yield f'add rule {at} {rule} comment "{_digest(rule)}"'
+
+    def _meter_rule(self, element: Element) -> str:
+        return self.meters[element.home].format(element.key)
+
+    def meter(self, name: str) -> Element | None:
+        """Return the element that asks for a chain of this name; None: it is no meter."""
+        kind, _, number = name.rpartition("x")
+        return Element(kind, number) if kind in self.meters and number.isdecimal() else None
+
+    def meter_marks(self, element: Element) -> tuple[str, ...]:
+        """Return the digests of the rules of a meter's chain."""
+        return (_digest(self._meter_rule(element)),)
+
+    def _order(self, element: Element, desired: Elements) -> tuple[int, str, str]:
+        """Return when an element changes: what others lead to comes before and goes after them."""
+        coming = element in desired
+        if element.home in self.meters:
+            turn = 0 if coming else 7
+        elif element.home.startswith("vips"):
+            turn = 6 if coming else 1
+        elif element.home.startswith(("ends", "ways")):
+            turn = 4 if coming else 2
+        else:
+            turn = 3 if coming else 5
+        return turn, element.key, element.home
 
     def _text(self, entry: Element, value: str) -> str:
         between = "" if not value else " " if entry.home in self.limited else " : "
@@ -143,8 +190,10 @@ class KeptTable:
         return (self.table.new() + first, *rest), changed + len(self.table.chains)
 
     def moves(self) -> Moves | None:
-        """Return the same as single elements; None where the table is to be made as well."""
-        return _moves(*self.elements.parts()) if self._whole else None
+        """Return the same as single elements; None where more than elements has to be made."""
+        desired, observed = self.elements.parts()
+        meters = any(key.home in self.table.meters for key in (*desired, *observed))
+        return _moves(desired, observed) if self._whole and not meters else None
 
     def took(self) -> None:
         """Note that the kernel took them."""
@@ -156,15 +205,9 @@ def _digest(text: str) -> str:
     return hashlib.blake2s(text.encode(), digest_size=8).hexdigest()
 
 
-def _order(element: Element, desired: Elements) -> tuple[int, str, str]:
-    coming = element in desired
-    if element.home.startswith("vips"):
-        turn = 5 if coming else 0
-    elif element.home.startswith(("ends", "ways")):
-        turn = 3 if coming else 1
-    else:
-        turn = 2 if coming else 4
-    return turn, element.key, element.home
+def meter_name(element: Element) -> str:
+    """Return the name of the chain that an element asks for."""
+    return f"{element.home}x{element.key}"
 
 
 def _moves(desired: Elements, observed: Elements) -> Moves:

@@ -65,6 +65,7 @@ class Found:
         None where the table is not as we make it, so that it has to be replaced: sets, maps, chains
         or rules are others, or a place leads to two sets of members.
         """
+        self._take_meters()
         if self.marks() != self.table.marks or self._homes != self.table.homes.keys():
             return None
         for home, places in self._slots.items():
@@ -72,6 +73,14 @@ class Found:
                 place, ends = places.popitem()
                 self._put(Element(f"ends{home[5]}", place), tuple(ends))
         return None if self._strange else self._elements
+
+    def _take_meters(self) -> None:
+        for name in tuple(self._marks):
+            element = self.table.meter(name)
+            if element is not None:
+                self._put(element, ())
+                marks = tuple(self._marks.pop(name))
+                self._strange = self._strange or marks != self.table.meter_marks(element)
 
     def _put(self, element: Element, ends: Ends) -> None:
         self._strange = self._strange or element in self._elements

@@ -61,8 +61,7 @@ def _asked(frontend: Frontend, key: str) -> dict[Element, Ends]:
         found[Element(f"sticky{version}", key)] = ()
     elif _in_turn(frontend):
         found[Element(f"inturn{version}", key)] = ()
-    for home, limit in nft_limits.words(frontend.limits):
-        found[Element(f"{home}{version}", key)] = (limit,)
+    found |= nft_limits.elements(frontend.limits, version, key)
     if not frontend.open_to_all:
         found[Element(f"limited{version}", key)] = ()
         for source in _sources(frontend):

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from lbctl_dataplane.rules import constants, maglev, nft_affinity, nft_limits
+from lbctl_dataplane.rules import constants, maglev, nft_affinity, nft_limits, nft_places
 from lbctl_dataplane.rules.frontend import Place
 from lbctl_dataplane.rules.nft_elements import Table
 
@@ -11,7 +11,7 @@ PROTOCOLS = {"TCP": 6, "UDP": 17, "SCTP": 132}
 VERSIONS = (4, 6)
 
 OVER = "over"
-"""Name of the counter of what was refused beyond a limit."""
+"""Name of the counter of what was refused beyond a limit, and of the chain that does so."""
 WAYS = "ways"
 """What the names of the maps begin with that say how members of a place are chosen."""
 _SEED = 0x1B
@@ -43,10 +43,6 @@ def careful(version: int) -> str:
     return f"careful{version}"
 
 
-def _ip(version: int) -> str:
-    return "ip" if version == 4 else "ip6"
-
-
 def _homes() -> Iterator[tuple[str, str]]:
     """Yield the sets and maps, and how each is made."""
     yield "fabric", "set {} {{ type ifname; }}"
@@ -54,8 +50,7 @@ def _homes() -> Iterator[tuple[str, str]]:
     yield "pinged", "set {} {{ type ifname; }}"
     for version in VERSIONS:
         address = f"ipv{version}_addr"
-        place = f"{address} . inet_proto . inet_service"
-        ip = _ip(version)
+        place = nft_places.types(version)
         yield f"vips{version}", f"set {{}} {{{{ type {address}; }}}}"
         yield f"vacant{version}", f"set {{}} {{{{ type {place}; }}}}"
         yield f"{WAYS}{version}", f"map {{}} {{{{ type {place} : verdict; }}}}"
@@ -65,11 +60,11 @@ def _homes() -> Iterator[tuple[str, str]]:
         yield f"sticky{version}", f"set {{}} {{{{ type {place}; }}}}"
         yield f"inturn{version}", f"set {{}} {{{{ type {place}; }}}}"
         yield from nft_affinity.homes(version)
-        for home, kind in nft_limits.HOMES.items():
-            yield f"{home}{version}", f"set {{}} {{{{ type {place}; {kind}; }}}}"
+        yield from nft_limits.homes(version)
         yield f"single{version}", f"map {{}} {{{{ type {place} : {address} . inet_service; }}}}"
         # `typeof jhash` makes nft 1.0.6 crash when it lists the map; `numgen` is a number as well.
-        slot = f"{ip} daddr . meta l4proto . th dport . numgen inc mod 2 : {ip} daddr . th dport"
+        end = f"{nft_places.ip(version)} daddr . th dport"
+        slot = f"{nft_places.reached(version)} . numgen inc mod 2 : {end}"
         for size in maglev.SIZES:
             yield f"slots{version}x{size}", f"map {{}} {{{{ typeof {slot}; }}}}"
 
@@ -84,9 +79,9 @@ def _chains() -> Iterator[tuple[str, str, tuple[str, ...]]]:
             "reject with icmpx port-unreachable",
         ),
     )
-    yield "over", "", (f"counter name {OVER}", "goto refuse")
+    yield OVER, "", (f"counter name {OVER}", "goto refuse")
     for version in VERSIONS:
-        client = f"{_ip(version)} saddr"
+        client = f"{nft_places.ip(version)} saddr"
         for slots, rule in zip((1, *maglev.SIZES), _by_ends(version), strict=True):
             yield way(version, slots), "", (rule, "goto refuse")
         yield f"sticky{version}", "", (*_by_slot(version, _hash(client)), "goto refuse")
@@ -96,7 +91,7 @@ def _chains() -> Iterator[tuple[str, str, tuple[str, ...]]]:
         yield f"ping{version}", "", tuple(_pinged(version))
         yield f"vip{version}", "", tuple(_vip(version))
     entry = f"type nat hook prerouting priority {constants.NODE_HOOK}"
-    vacant = (f"iifname @fabric {_place(v)} @vacant{v} {_MARKED} goto refuse" for v in VERSIONS)
+    vacant = map(_vacant, VERSIONS)
     yield "entry", entry, (*_to_vips("goto vip{}"), *vacant)
     yield from _hooks()
 
@@ -121,16 +116,21 @@ def _hooks() -> Iterator[tuple[str, str, tuple[str, ...]]]:
     yield "own", own, (answers,)
 
 
+def _vacant(version: int) -> str:
+    place = nft_places.reached(version)
+    return f"iifname @fabric {place} @vacant{version} {_MARKED} goto refuse"
+
+
 def _to_vips(verdict: str) -> Iterator[str]:
     for version in VERSIONS:
         # Names of devices are long keys: most packets are told by their address.
-        match = f"{_ip(version)} daddr @vips{version} iifname @fabric"
+        match = f"{nft_places.ip(version)} daddr @vips{version} iifname @fabric"
         yield f"{match} {verdict.format(version)}"
 
 
 def _late_pings(version: int) -> str:
     ours = f"ct mark and {constants.NODE_MARK_MASK:#x} == {constants.NODE_MARK:#x}"
-    return f"{_ping(version)} {ours} {_ip(version)} daddr != @vips{version} drop"
+    return f"{_ping(version)} {ours} {nft_places.ip(version)} daddr != @vips{version} drop"
 
 
 def _ping(version: int) -> str:
@@ -146,16 +146,15 @@ def _pinged(version: int) -> Iterator[str]:
 def _vip(version: int) -> Iterator[str]:
     yield _MARKED
     # One question tells all of a place that asks for nothing else.
-    yield f"{_place(version)} vmap @{WAYS}{version}"
+    yield f"{nft_places.reached(version)} vmap @{WAYS}{version}"
     yield f"meta l4proto {_ICMP[version]} goto ping{version}"
     yield "goto refuse"
 
 
 def _careful(version: int) -> Iterator[str]:
-    ip, place = _ip(version), _place(version)
+    ip, place = nft_places.ip(version), nft_places.reached(version)
     yield f"{place} @limited{version} {place} . {ip} saddr != @sources{version} drop"
-    # An element of these carries a limit of its own, and matches beyond it.
-    yield from (f"{place} @{home}{version} goto over" for home in nft_limits.HOMES)
+    yield from nft_limits.rules(version, OVER)
     yield f"{_dnat(version)} {nft_affinity.known(version)}"
     single, *slots = _by_ends(version)
     yield single
@@ -167,14 +166,14 @@ def _careful(version: int) -> Iterator[str]:
 
 def _by_ends(version: int) -> Iterator[str]:
     """Yield a rule for places with one member, and one for each size of table."""
-    yield f"{_dnat(version)} {_place(version)} map @single{version}"
-    yield from _by_slot(version, _hash(f"{_ip(version)} saddr . th sport"))
+    yield f"{_dnat(version)} {nft_places.reached(version)} map @single{version}"
+    yield from _by_slot(version, _hash(f"{nft_places.ip(version)} saddr . th sport"))
 
 
 def _by_slot(version: int, slot: str) -> Iterator[str]:
     """Yield a rule for each size of table; `slot` says which one, of so many."""
     for size in maglev.SIZES:
-        place = f"{_place(version)} . {slot.format(size)}"
+        place = f"{nft_places.reached(version)} . {slot.format(size)}"
         yield f"{_dnat(version)} {place} map @slots{version}x{size}"
 
 
@@ -182,20 +181,21 @@ def _hash(client: str) -> str:
     return f"jhash {client} mod {{}} seed {_SEED:#x}"
 
 
-def _place(version: int) -> str:
-    return f"{_ip(version)} daddr . meta l4proto . th dport"
-
-
 def _dnat(version: int) -> str:
     protocols = ", ".join(map(str, PROTOCOLS.values()))
-    return f"meta l4proto {{ {protocols} }} dnat {_ip(version)} to"
+    return f"meta l4proto {{ {protocols} }} dnat {nft_places.ip(version)} to"
 
 
 TABLE = Table(
     f"inet {constants.NODE_TABLE}",
     dict(_homes()),
     {name: (hook, rules) for name, hook, rules in _chains()},
-    records=frozenset(f"{nft_affinity.KEPT}{version}" for version in VERSIONS),
+    records=frozenset(
+        f"{home}{version}"
+        for home in (nft_affinity.KEPT, nft_limits.CLIENTS)
+        for version in VERSIONS
+    ),
     limited=frozenset(f"{home}{version}" for home in nft_limits.HOMES for version in VERSIONS),
+    meters=dict(nft_limits.meters(version, OVER) for version in VERSIONS),
     counter=OVER,
 )

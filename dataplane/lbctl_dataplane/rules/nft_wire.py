@@ -24,7 +24,8 @@ _SET_OF_ELEMENTS, _ELEMENTS = 2, 3
 _KEY, _END, _EXPRESSION, _KEY_END = 1, 2, 7, 10
 _VALUE, _VERDICT = 1, 2
 _VERDICT_CODE, _VERDICT_CHAIN, _LONGEST_VERDICT = 1, 2, 512
-_GOTO = (-4).to_bytes(4, signed=True)
+_CODES = {"jump": (-3).to_bytes(4, signed=True), "goto": (-4).to_bytes(4, signed=True)}
+_VERBS = {code: verb for verb, code in _CODES.items()}
 _COMMENT = 0
 _NUMBER = struct.Struct("=I")
 _TYPES = re.compile(r"\btype(?:of)? (.*?)(?: : (.*?))?;")
@@ -68,9 +69,10 @@ def _raw_priority(words: str, size: int) -> bytes:
 
 def _raw_verdict(words: str, _: int) -> bytes:
     verb, chain = words.split(" ")
-    if verb != "goto":
+    if verb not in _CODES:
         raise ValueError(f"{words} is no way to a chain")
-    return netlink.attribute(_VERDICT_CODE, _GOTO) + netlink.text_attribute(_VERDICT_CHAIN, chain)
+    code = netlink.attribute(_VERDICT_CODE, _CODES[verb])
+    return code + netlink.text_attribute(_VERDICT_CHAIN, chain)
 
 
 def _address(value: bytes) -> str:
@@ -112,7 +114,8 @@ def _priority(value: bytes) -> str:
 
 def _verdict(value: bytes) -> str:
     parts = dict(netlink.attributes(value))
-    return f"goto {_name(parts.get(_VERDICT_CHAIN, b''))}"
+    verb = _VERBS.get(parts.get(_VERDICT_CODE, b""), "")
+    return f"{verb} {_name(parts.get(_VERDICT_CHAIN, b''))}"
 
 
 _FIELDS = {

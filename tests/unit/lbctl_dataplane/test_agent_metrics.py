@@ -80,6 +80,16 @@ def test_a_failed_pass_makes_unready_and_the_next_good_one_ready() -> None:
     assert event_loops.run(kept.ready()) == ""
 
 
+def test_what_limits_refused_is_asked_when_metrics_are() -> None:
+    kept, counts = metrics.Metrics(NODE, "node"), {"nft": 0}
+    assert b"refused_connections_total{" not in event_loops.run(kept.text())
+    kept.refused = lambda: counts
+    for count in (3, 5):
+        counts["nft"] = count
+        shown = metrics_reader.of(kept.registry)
+        assert shown.value("lbctl_agent_refused_connections_total", backend="nft") == count
+
+
 class Switch(memory.MemoryBackend):
     """The switch in memory, which may be broken."""
 

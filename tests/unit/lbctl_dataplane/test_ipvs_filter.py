@@ -1,6 +1,7 @@
 """The table beside IPVS: its elements."""
 
 import dataplane_builders as build
+from lbctl.model.policy import Limits
 from lbctl_dataplane.rules import ipvs_filter
 from lbctl_dataplane.rules.nft_elements import Element
 
@@ -32,6 +33,14 @@ def test_ranges_that_let_nobody_in_let_nobody_in() -> None:
     homes = [element.home for element in ipvs_filter.elements(closed)]
     assert "limited4" in homes
     assert "allowed4" not in homes
+
+
+def test_limits_are_those_of_the_nftables_backend() -> None:
+    limits = Limits(connections=9, connections_per_client=2)
+    found = ipvs_filter.elements(build.frontend(FOUR, "10.0.0.1", limits=limits))
+    assert found[Element("counts4", "198.18.0.1 . 6 . 80")] == ("ct count over 9",)
+    assert found[Element("perclient4", "198.18.0.1 . 6 . 80")] == ("jump atmost4x2",)
+    assert found[Element("atmost4", "2")] == ()
 
 
 def test_a_place_that_nobody_serves_is_refused_and_one_served_elsewhere_left_alone() -> None:

@@ -74,6 +74,33 @@ def test_a_place_with_limits_has_elements_that_carry_them() -> None:
     assert found[Element("rates4", KEY)] == ("limit rate over 5/second",)
 
 
+def test_a_limit_of_clients_is_a_meter_that_the_place_leads_to() -> None:
+    found = elements(ONE, limits=Limits(connections_per_client=9))
+    assert found[Element("atmost4", "9")] == ()
+    assert found[Element("perclient4", KEY)] == ("jump atmost4x9",)
+
+
+def test_a_client_has_no_more_connections_than_ports() -> None:
+    found = elements(ONE, limits=Limits(connections_per_client=65_535))
+    assert found == elements(ONE)
+
+
+def test_a_meter_comes_before_what_leads_to_it_and_goes_after_it() -> None:
+    wanted = {
+        Element("atmost4", "9"): (),
+        **{
+            Element("perclient4", f"198.18.{number // 250}.{number % 250} . 6 . 80"): (
+                "jump atmost4x9",
+            )
+            for number in range(6000)
+        },
+    }
+    coming, going = list(TABLE.transactions(wanted, {})), list(TABLE.transactions({}, wanted))
+    assert len(coming) == len(going) == 2
+    assert "add chain inet lbctl-node atmost4x9\n" in coming[0]
+    assert going[-1].endswith("delete chain inet lbctl-node atmost4x9\n")
+
+
 def test_affinity_is_an_element_as_well() -> None:
     found = elements("fd00::1", "fd00::2", vip="2001:2::1", affinity=True)
     assert Element("sticky6", "2001:2::1 . 6 . 80") in found
@@ -173,6 +200,24 @@ def test_a_table_that_is_not_as_we_make_it_is_not_whole(before: str, after: str)
     assert nft_kernel.Kernel().apply(MADE).table() == elements(ONE)
     assert before in MADE
     assert nft_kernel.Kernel().apply(MADE.replace(before, after, 1)).table() is None
+
+
+METER = "add chain {0} atmost4x9\nadd rule {0} atmost4x9 {1}\n"
+
+
+def test_a_meter_that_was_made_otherwise_makes_a_table_not_whole() -> None:
+    wanted = {Element("atmost4", "9"): ()}
+    whole = TABLE.new() + next(TABLE.transactions(wanted, {}))
+    assert nft_kernel.Kernel().apply(whole).table() == wanted
+    mark = f'drop comment "{TABLE.meter_marks(Element("atmost4", "9"))[0]}"'
+    alike = TABLE.new() + METER.format(TABLE.name, mark)
+    assert nft_kernel.Kernel().apply(alike).table() == wanted
+    for text in (
+        METER.format(TABLE.name, 'drop comment "f"'),
+        f"add chain {TABLE.name} atmost4x9\n",
+        METER.format(TABLE.name, mark).replace("atmost4x9", "atmost4xx"),
+    ):
+        assert nft_kernel.Kernel().apply(TABLE.new() + text).table() is None
 
 
 def test_no_table_is_not_whole() -> None:

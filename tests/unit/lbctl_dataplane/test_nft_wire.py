@@ -94,6 +94,13 @@ def test_a_place_that_remembers_clients() -> None:
     }
 
 
+def test_a_place_that_leads_to_a_meter() -> None:
+    verdict = attribute(1, struct.pack("!i", -3)) + attribute(2, b"atmost4x9\0")
+    assert taken("perclient4", element(packed("198.18.0.1") + TCP + PORT, verdict)) == {
+        Element("perclient4", "198.18.0.1 . 6 . 80"): ("jump atmost4x9",)
+    }
+
+
 def test_slots_of_a_place_in_any_order_and_those_that_lack() -> None:
     at = packed("2001:2::1") + TCP + PORT
     ends = [packed(f"fd00::{n}") + PORT for n in (1, 2)]

@@ -121,6 +121,24 @@ def test_each_member_says_why_it_is_not_used(tmp_path: Path) -> None:
     alone(tmp_path, body)
 
 
+def test_a_member_with_weight_zero_says_so(tmp_path: Path) -> None:
+    async def body(bed: Bed) -> None:
+        made = await bed.create()
+        await inspect_bed.endpoints(bed, {"ready": True}, {"ready": True})
+        await inspect_bed.decide(bed, made["metadata"]["uid"])
+        weights = {"memberWeights": [{"addresses": "10.244.1.1/32", "weight": 0}]}
+        await bed.api.patch(
+            resources.L4_VIRTUAL_SERVICES, "default.kuard", {"spec": {"policy": weights}}
+        )
+        found = members.listing(await inspect_bed.scene(bed))
+        assert items(found, "usable", "reason") == [(False, "WeightZero"), (True, "")]
+        stage = inspect_bed.stage(await inspect_bed.explained(bed), "members")
+        assert stage.text == "1 of 2 endpoints are usable"
+        assert "its weight is 0" in stage.details[0]
+
+    alone(tmp_path, body)
+
+
 def test_each_member_says_what_its_health_monitor_found(tmp_path: Path) -> None:
     async def body(bed: Bed) -> None:
         made = await bed.create()

@@ -8,11 +8,12 @@ import pytest
 import builders
 import policy_builders as built
 from lbctl.ipam.allocator import Grant
-from lbctl.model.policy import Aspect, Limits
+from lbctl.model.policy import Aspect, DeclaredPolicy, Limits
 from lbctl.model.reasons import ConditionType, Reason, Refused
 from lbctl.model.virtual_service import Policy
-from lbctl.plan import decision, order, policies, readiness, steps
+from lbctl.plan import conditions, decision, order, policies, readiness, steps
 from lbctl.plan.view import ObservedDecision, View
+from lbctl.translate import endpoints
 
 
 def service(notes: dict[str, str] | None = None, **spec: Any) -> dict[str, Any]:
@@ -132,6 +133,11 @@ def decided(view: View, **fields: Any) -> View:
     )
 
 
+def unweighed(addresses: str) -> DeclaredPolicy:
+    """Return a policy by which members in a network get no new connections."""
+    return built.declared(memberWeights=[{"addresses": addresses, "weight": 0}])
+
+
 def _service(view: View) -> Any:
     assert view.service is not None
     return view.service
@@ -210,6 +216,54 @@ def test_without_traffic_there_are_no_members_and_no_name_is_answered() -> None:
     assert wanted.empty_since == ""
     found = readiness.readiness(view, view.decision)
     assert (found.dataplane, found.state) == (Reason.TRAFFIC_OFF, ("Down", "TrafficOff"))
+
+
+def test_a_service_whose_members_all_have_weight_zero_is_down_and_says_why() -> None:
+    view = decided(born(policies=(unweighed("10.0.0.0/8"),)))
+    assert view.decision is not None
+    wanted = view.decision.virtual_service
+    assert readiness.members_of(view, wanted) == ()
+    assert [name.published for name in wanted.names] == [False]
+    found = readiness.readiness(view, view.decision)
+    assert (found.dataplane, found.state) == (Reason.WEIGHTS_ZERO, ("Down", "WeightsZero"))
+
+
+def test_names_go_after_the_grace_when_the_last_member_gets_weight_zero() -> None:
+    before = decided(born())
+    view = dataclasses.replace(before, policies=(unweighed("10.244.1.1/32"),))
+    wanted = decision.desired_decision(view, _service(view), builders.NOW)
+    assert [name.published for name in wanted.names] == [True]
+    assert wanted.empty_since
+    view = decided(view)
+    ends = decision.grace_ends(view)
+    assert ends is not None
+    wanted = decision.desired_decision(view, _service(view), ends)
+    assert [name.published for name in wanted.names] == [False]
+
+
+def test_who_stands_in_for_members_with_weight_zero_counts_among_all() -> None:
+    leaving = {"ready": False, "serving": True, "terminating": True}
+    ends = (builders.endpoint("10.244.1.1"), builders.endpoint("10.244.2.1", **leaving))
+    found = endpoints.parse_endpoints([builders.endpoint_slice(*ends)])
+    policy = unweighed("10.244.1.0/24")
+    view = decided(dataclasses.replace(born(policies=(policy,)), endpoints=found))
+    assert view.decision is not None
+    ready = readiness.readiness(view, view.decision)
+    shown = conditions.decision_status(view, view.decision, ready)
+    assert (shown.members_up, shown.members_total) == (1, 2)
+
+
+@pytest.mark.parametrize("ready", [True, False])
+def test_members_with_weight_zero_are_not_up_and_others_are(ready: bool) -> None:
+    state = {"ready": ready, "serving": True, "terminating": not ready}
+    ends = (builders.endpoint("10.244.1.1"), builders.endpoint("10.244.2.1", **state))
+    found = endpoints.parse_endpoints([builders.endpoint_slice(*ends)])
+    policy = unweighed("10.244.1.0/24")
+    view = decided(dataclasses.replace(born(policies=(policy,)), endpoints=found))
+    assert view.decision is not None
+    up = readiness.members_of(view, view.decision.virtual_service)
+    assert [str(end.address) for end in up] == ["10.244.2.1"]
+    assert readiness.without_members(view, view.decision.virtual_service) is None
 
 
 def test_the_condition_names_what_backends_do_not_do() -> None:
