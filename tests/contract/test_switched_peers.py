@@ -225,6 +225,21 @@ def test_restarted_agents_change_nothing_and_forget_nothing(near: SwitchedBed, v
             assert all(map(alive, made))
 
 
+@pytest.mark.parametrize("table", [constants.TABLE_PEERS, constants.TABLE_ARRIVED])
+def test_damage_is_repaired(near: SwitchedBed, table: int) -> None:
+    with agents(near) as nodes:
+        nodes.program(service(), Pod(2, 2))
+        near.spread_over(1)
+        for switch in near.switches.values():
+            switch.ofctl("del-flows", "br-int", f"table={table}")
+        nodes.restart()
+        done = nodes.program(service(), Pod(2, 2))
+        assert min(done[number].changed for number in near.switches) > 0
+        assert {one.changed for one in nodes.program(service(), Pod(2, 2)).values()} == {0}
+        with near.connect(V4) as connection:
+            assert greeting(connection)[0] == "pod2"
+
+
 def test_what_is_learned_goes_with_its_place(near: SwitchedBed) -> None:
     with agents(near) as nodes:
         nodes.program(service(), Pod(2, 2))

@@ -1,6 +1,7 @@
 """Passes of a node's peers reach what one pass from scratch reaches, by valid transactions."""
 
 import ipaddress
+import re
 from dataclasses import dataclass, replace
 
 import hypothesis
@@ -10,12 +11,18 @@ import dataplane_builders as build
 import nft_kernel
 from lbctl.model.virtual_service import Policy, VirtualService
 from lbctl.translate.endpoints import Endpoint
-from lbctl_dataplane.rules import peer_table
+from lbctl_dataplane.rules import constants, ovs, peer_table
+from lbctl_dataplane.rules.compiler import Compiler
 from lbctl_dataplane.rules.legs import Knowledge, LegAddress, ServingNode
-from lbctl_dataplane.rules.nft_elements import Elements, KeptTable
+from lbctl_dataplane.rules.nft_elements import Element, Elements, KeptTable
+from lbctl_dataplane.rules.openflow import FlowKey, Tables
+from lbctl_dataplane.rules.ovs_peers import FlowsDrawing
 from lbctl_dataplane.rules.peering import ElementsDrawing, Ground, Peering
 from lbctl_dataplane.rules.sharing import Known
 
+SWITCH = ovs.Ground(
+    100, "02:00:00:00:00:01", "02:1b:c7:00:00:01", legs=(build.ip("172.31.240.11"),)
+)
 TABLE = peer_table.table("svc0", "lbctl-vx")
 NAMES = ("node-1", "node-2", "node-3")
 SERVICES = ("a", "b")
@@ -104,6 +111,36 @@ def test_each_pass_reaches_what_is_wanted_and_then_rests(
         kept.took()
         assert kernel.table() == wanted(step, everywhere=everywhere)
         assert kept.transactions() == ((), 0)
+
+
+def switched(told: list[Step], *, everywhere: bool) -> tuple[Tables, set[Element]]:
+    """Return what a switch holds, and who is spared beside it, after these passes."""
+    compiler = Compiler()
+    drawing = FlowsDrawing(SWITCH, {4: "172.31.240.1"})
+    peering = Peering(compiler, drawing, everywhere=everywhere)
+    for step in told:
+        peering.update(step.known(), step.nodes, GROUND)
+        compiler.took(compiler.changes())
+    return compiler.desired, set(compiler.refusals().upserts)
+
+
+@hypothesis.given(st.lists(steps(), min_size=1, max_size=4), st.booleans())
+def test_a_switch_holds_after_passes_what_one_pass_would_give_it(
+    told: list[Step], everywhere: bool
+) -> None:
+    assert switched(told, everywhere=everywhere) == switched(told[-1:], everywhere=everywhere)
+
+
+@hypothesis.given(steps(), st.booleans())
+def test_a_switch_has_a_way_to_whoever_its_groups_choose(step: Step, everywhere: bool) -> None:
+    held, _ = switched([step], everywhere=everywhere)
+    choices = {key: text for key, text in held.flows.items() if text.startswith("group:")}
+    assert {int(text.removeprefix("group:")) for text in choices.values()} == held.groups.keys()
+    for key, text in choices.items():
+        protocol, rest = key.match.split(",", 1)
+        for number in re.findall("set_field:(0x[0-9a-f]+)->reg0", held.groups[int(text[6:])]):
+            way = FlowKey(key.table, constants.PRIORITY_NEW, f"{protocol},reg0={number},{rest}")
+            assert way in held.flows
 
 
 @hypothesis.given(steps(), st.booleans())

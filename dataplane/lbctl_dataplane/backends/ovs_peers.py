@@ -75,7 +75,7 @@ class SwitchPeers:
 
         A bundle without it would take away what an agent before left, and all that was learned.
         """
-        nodes = self._nodes.now()
+        nodes = ovs_peers.addressed(self._nodes.now())
         self._stand_on(ovs.without_pods(self._backend.facts()))
         known = serving_nodes.known(self._working.of(view, nodes.values()))
         self._peering.update(known, nodes, self._ground())

@@ -6,11 +6,11 @@ a flow stands in a flow that the switch learns. ADR 0013 says why.
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from lbctl_dataplane.rules import constants, nft_table, peer_table, place_numbers
 from lbctl_dataplane.rules.frontend import Place
-from lbctl_dataplane.rules.legs import LegAddress, ServingNode
+from lbctl_dataplane.rules.legs import ServingNode
 from lbctl_dataplane.rules.nft_elements import Element, Elements
 from lbctl_dataplane.rules.openflow import FlowKey
 from lbctl_dataplane.rules.ovs import Ground
@@ -63,7 +63,7 @@ class FlowsDrawing:
             for name, node in nodes.items()
             if name != around.name
             for leg in node.legs
-            if leg.mac and around.on_link(leg)
+            if around.on_link(leg)
         }
         flows.update(_arrived())
         for leg in self._ground.legs:
@@ -73,6 +73,7 @@ class FlowsDrawing:
 
     def place(self, passed: Passed, nodes: Mapping[str, ServingNode]) -> Part:
         """Return what becomes of packets to one place."""
+        macs = _macs(passed, nodes)
         place, number = passed.place, self._numbers.of(passed.place)
         flows = {
             FlowKey(
@@ -80,9 +81,10 @@ class FlowsDrawing:
             ): f"resubmit(,{constants.TABLE_PEER_FLOWS}),goto_table:{constants.TABLE_PEERS}"
         }
         for name, holder in passed.holders.items():
-            leg = nodes[name].leg(place.vip.version)
-            way = _here() if holder == peer_table.HERE else self._to_peer(leg)
-            flows.update(_holder(place, holder, number, way))
+            if holder == peer_table.HERE:
+                flows.update(_holder(place, holder, number, _here()))
+            elif name in macs:
+                flows.update(_holder(place, holder, number, self._to(macs[name])))
         groups = {}
         if passed.shares:
             choice = FlowKey(constants.TABLE_PEERS, constants.PRIORITY, _match(place))
@@ -94,11 +96,24 @@ class FlowsDrawing:
         """Let others have the number of a place's group."""
         self._numbers.release(place)
 
-    def _to_peer(self, leg: LegAddress | None) -> str:
-        if leg is None or not leg.mac:
-            return "drop"
-        mac = self._ground.service_mac
-        return f"set_field:{mac}->eth_src,set_field:{leg.mac}->eth_dst,dec_ttl,IN_PORT"
+    def _to(self, mac: str) -> str:
+        own = self._ground.service_mac
+        return f"set_field:{own}->eth_src,set_field:{mac}->eth_dst,dec_ttl,IN_PORT"
+
+
+def addressed(nodes: Mapping[str, ServingNode]) -> dict[str, ServingNode]:
+    """Return the nodes with the legs alone whose MAC addresses are known: a switch asks nobody."""
+    return {
+        name: replace(node, legs=tuple(leg for leg in node.legs if leg.mac))
+        for name, node in nodes.items()
+    }
+
+
+def _macs(passed: Passed, nodes: Mapping[str, ServingNode]) -> dict[str, str]:
+    """Return the MAC addresses of the nodes that may have flows, by name."""
+    version = passed.place.vip.version
+    legs = {name: nodes[name].leg(version) for name in passed.holders}
+    return {name: leg.mac for name, leg in legs.items() if leg is not None}
 
 
 def gateways_known(dump: str) -> frozenset[int]:

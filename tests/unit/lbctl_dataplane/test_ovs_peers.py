@@ -145,6 +145,11 @@ def test_peers_on_other_links_are_not_told_by_their_mac() -> None:
     assert not any("dl_src" in match for match in entry)
 
 
+def test_a_peer_that_does_not_say_its_mac_is_sent_nothing() -> None:
+    found = ovs_peers.addressed({**NODES, "node-3": node(3, "")})
+    assert [name for name, known in found.items() if known.legs] == ["node-1", "node-2"]
+
+
 def test_what_is_learned_is_not_read_as_ours_and_the_groups_are() -> None:
     assert constants.PEER_COOKIE & constants.COOKIE_MASK != constants.COOKIE
     (number,) = drawn(passed(build.place(), share(2))).groups
