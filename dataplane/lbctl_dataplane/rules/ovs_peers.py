@@ -18,9 +18,12 @@ from lbctl_dataplane.rules.peering import Ground as Around
 from lbctl_dataplane.rules.peering import Passed, Share
 from lbctl_dataplane.rules.place_numbers import Numbers
 
-MOST_FLOWS = 8_192
+MOST_FLOWS = 4_096
 """That are remembered of one place; a flow beyond goes by its hash alone. The switch counts them
 for each that it learns, so that more would cost it time."""
+OPENING_S = 30
+"""How long a TCP flow is remembered after its last packet before and after a connection. Less than
+with nftables: each flow that is remembered makes the next one dearer."""
 MOST_BUCKETS = 256
 """Of a group, which is weighed bucket by bucket for each new flow."""
 
@@ -188,10 +191,10 @@ def _holder(place: Place, holder: int, number: int, way: str) -> Iterator[tuple[
         learn = _learn(place, number, _KNOWN, f"idle_timeout={peer_table.DATAGRAM_S}")
         yield FlowKey(table, priority, match), f"{learn},{way}"
         return
-    times = f"idle_timeout={peer_table.TCP_S},fin_idle_timeout={peer_table.OPENING_S}"
+    times = f"idle_timeout={peer_table.TCP_S},fin_idle_timeout={OPENING_S}"
     yield FlowKey(table, priority, match), f"{_learn(place, number, _KNOWN, times)},{way}"
     opening = FlowKey(table, constants.PRIORITY_KNOWN, f"{match},tcp_flags=+syn")
-    learn = _learn(place, number, _OPENING, f"idle_timeout={peer_table.OPENING_S}")
+    learn = _learn(place, number, _OPENING, f"idle_timeout={OPENING_S}")
     yield opening, f"{learn},{way}"
 
 

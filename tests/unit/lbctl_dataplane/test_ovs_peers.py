@@ -65,8 +65,8 @@ def test_what_stays_here_goes_on_as_if_there_were_no_peers() -> None:
 def test_half_a_connection_is_remembered_for_less_time() -> None:
     flows = in_table(drawn(passed(build.place(), share(2))), constants.TABLE_PEERS)
     match = f"tcp,reg0={NUMBER:#x},nw_dst=198.18.0.1,tp_dst=80"
-    assert "idle_timeout=120,priority=100," in flows[f"{match},tcp_flags=+syn"]
-    assert "idle_timeout=3600,fin_idle_timeout=120,priority=200," in flows[match]
+    assert "idle_timeout=30,priority=100," in flows[f"{match},tcp_flags=+syn"]
+    assert "idle_timeout=3600,fin_idle_timeout=30,priority=200," in flows[match]
 
 
 def test_datagrams_are_remembered_by_both_addresses_and_ports() -> None:
