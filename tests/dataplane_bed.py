@@ -221,6 +221,12 @@ class Bed:
         for daemon in ("ovs-vswitchd", "ovsdb-server"):
             _end(self.folder / f"{daemon}.pid")
 
+    def restart_vswitchd(self) -> None:
+        """Have the switch begin anew, without any flow of ours."""
+        self.stop_vswitchd()
+        self.start_vswitchd()
+        self.base_flow()
+
     def stop_vswitchd(self) -> None:
         _end(self.folder / "ovs-vswitchd.pid")
 

@@ -240,6 +240,17 @@ def test_damage_is_repaired(near: SwitchedBed, table: int) -> None:
             assert greeting(connection)[0] == "pod2"
 
 
+def test_a_switch_that_restarted_learns_its_gateways_anew(near: SwitchedBed) -> None:
+    with agents(near) as nodes:
+        nodes.program(service(), Pod(2, 2))
+        near.switches[2].restart_vswitchd()
+        assert near.learned(2, constants.TABLE_GATEWAYS) == 0
+        nodes.program(service(), Pod(2, 2))
+        near.spread_over(1)
+        with near.connect(V4) as connection:
+            assert greeting(connection)[0] == "pod2"
+
+
 def test_what_is_learned_goes_with_its_place(near: SwitchedBed) -> None:
     with agents(near) as nodes:
         nodes.program(service(), Pod(2, 2))

@@ -114,6 +114,11 @@ class OvsBackend:
         """Return the facts of the switch. Raises Unavailable."""
         return self._switch().ground
 
+    @property
+    def switch_started(self) -> int:
+        """Return when the switch started, as far as `program` noticed: one that did is empty."""
+        return self._switch_started
+
     async def dump_table(self, table: int) -> str:
         """Return the flows of one table, of whatever cookie. Raises Unavailable."""
         bridge = self._names.bridge

@@ -22,7 +22,7 @@ from lbctl_dataplane.working import Working
 ANSWER_S = 0.1
 """Time between two questions for a gateway that has not answered."""
 LOOK_S = 30.0
-"""Time between two looks whether gateways are still known: a switch that restarts forgets them."""
+"""Time between two looks whether gateways are still known, where the switch did not restart."""
 _NO_LINK = (
     "backend ovs forwards to peers on its own link only, and no leg says which that is: "
     f"{own_legs.ANNOTATION}=ADDRESS/LENGTH via GATEWAY"
@@ -49,7 +49,7 @@ class SwitchPeers:
         self._nodes = PeerNodes()
         self._working = Working()
         self._drawn_for: tuple[object, ...] = ()
-        self._again_at = 0.0
+        self._again_at, self._asked_of = 0.0, 0
         self._unanswered = frozenset({4, 6})
         """IP versions of legs whose gateway is not known."""
         self._peering = self._draw(ovs.Ground(0, "", ""), {})
@@ -102,8 +102,10 @@ class SwitchPeers:
     async def _ask(self) -> None:
         """Ask for gateways until they have answered: answers to what peers pass on go there."""
         clock = asyncio.get_running_loop().time
-        if clock() < self._again_at or not self._link.networks():
+        known = self._asked_of == self._backend.switch_started and clock() < self._again_at
+        if known or not self._link.networks():
             return
+        self._asked_of = self._backend.switch_started
         facts = self._backend.facts()
         legs = {leg.version: leg for leg in facts.legs}
         dump = await self._backend.dump_table(constants.TABLE_GATEWAYS)
