@@ -32,7 +32,7 @@ class Meters:
         if before and not able:
             log.warning(
                 "bridge %s has no meters: limits.connectionsPerSecond does not hold on this node; "
-                "Linux 4.18 and later has them, as has the userspace datapath",
+                "the userspace datapath has them, and Linux 4.15 and later",
                 self._bridge,
             )
         return before != able
