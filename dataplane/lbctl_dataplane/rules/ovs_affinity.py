@@ -25,7 +25,7 @@ LIMIT = 4096
 LONGEST_S = 65_535
 """An idle timeout has 16 bits (OpenFlow 1.5 §7.3.4.2)."""
 _MEMBER = 0x8000_0000
-"""In the number of every member: `reg0` is 0 where nobody is remembered."""
+"""In the number of every member. Where nobody is remembered `reg0` is 0, or 1 by peers' flows."""
 _LABEL_SHIFT = 64
 """Where the place is in a connection's label, after the MAC address that it came from."""
 _COOKIE_SPACE = 1 << 48
