@@ -51,7 +51,7 @@ class SwitchPeers:
         self._drawn_for: tuple[object, ...] = ()
         self._again_at, self._asked_of = 0.0, 0
         self._unanswered = frozenset({4, 6})
-        """IP versions of legs whose gateway is not known."""
+        """IP versions of links whose gateway is not known."""
         self._peering = self._draw(ovs.Ground(0, "", ""), {})
 
     def _draw(self, switch: ovs.Ground, gateways: Mapping[int, str]) -> Peering[Part]:
@@ -109,7 +109,8 @@ class SwitchPeers:
         facts = self._backend.facts()
         legs = {leg.version: leg for leg in facts.legs}
         dump = await self._backend.dump_table(constants.TABLE_GATEWAYS)
-        self._unanswered = frozenset(legs) - ovs_peers.gateways_known(dump)
+        wanted = frozenset(network.version for network in self._link.networks())
+        self._unanswered = wanted - ovs_peers.gateways_known(dump)
         self._again_at = clock() + (ANSWER_S if self._unanswered else LOOK_S)
         for gateway in self._link.gateways():
             if gateway.version in self._unanswered:
@@ -119,10 +120,10 @@ class SwitchPeers:
     @property
     def forwarding(self) -> Forwarding | None:
         """Return how it takes part; None while answers to what peers pass on find no way."""
-        networks = self._link.networks()
-        if not networks or self._unanswered:
+        if self._unanswered:
             return None
-        return Forwarding(self._everywhere, networks)
+        networks = self._link.networks()
+        return Forwarding(self._everywhere, networks) if networks else None
 
     def _complaint(self) -> str:
         if not self._link.networks():
