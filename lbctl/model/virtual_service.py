@@ -58,6 +58,8 @@ class Listener:
     """TCP, UDP or SCTP."""
     port: int
     pool: str
+    node_port: int = 0
+    """Where every node of the cluster takes its connections; 0: nowhere, or nobody asks there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,15 +155,7 @@ def render_virtual_service(virtual_service: VirtualService) -> dict[str, Any]:
         "name": virtual_service.name,
         "phase": virtual_service.phase.value,
         "vips": [_render_vip(vip) for vip in virtual_service.vips],
-        "listeners": [
-            {
-                "name": listener.name,
-                "protocol": listener.protocol,
-                "port": listener.port,
-                "pool": listener.pool,
-            }
-            for listener in virtual_service.listeners
-        ],
+        "listeners": list(map(_render_listener, virtual_service.listeners)),
         "policy": _render_policy(virtual_service.policy),
         "names": [_render_name(name) for name in virtual_service.names],
     }
@@ -170,6 +164,18 @@ def render_virtual_service(virtual_service: VirtualService) -> dict[str, Any]:
     if virtual_service.empty_since:
         spec["emptySince"] = virtual_service.empty_since
     return spec
+
+
+def _render_listener(listener: Listener) -> dict[str, Any]:
+    rendered: dict[str, Any] = {
+        "name": listener.name,
+        "protocol": listener.protocol,
+        "port": listener.port,
+        "pool": listener.pool,
+    }
+    if listener.node_port:
+        rendered["nodePort"] = listener.node_port
+    return rendered
 
 
 def _render_policy(policy: Policy) -> dict[str, Any]:
@@ -243,10 +249,7 @@ def parse_virtual_service(obj: Mapping[str, Any]) -> VirtualService:
         name=spec["name"],
         phase=Phase(spec["phase"]),
         vips=tuple(_parse_vip(vip) for vip in spec.get("vips", ())),
-        listeners=tuple(
-            Listener(entry.get("name", ""), entry["protocol"], entry["port"], entry["pool"])
-            for entry in spec.get("listeners", ())
-        ),
+        listeners=tuple(map(_parse_listener, spec.get("listeners", ()))),
         policy=_parse_policy(spec.get("policy", {})),
         names=tuple(
             NamePublication(
@@ -260,6 +263,16 @@ def parse_virtual_service(obj: Mapping[str, Any]) -> VirtualService:
         ),
         drain_start=spec.get("drainStart", ""),
         empty_since=spec.get("emptySince", ""),
+    )
+
+
+def _parse_listener(entry: Mapping[str, Any]) -> Listener:
+    return Listener(
+        entry.get("name", ""),
+        entry["protocol"],
+        entry["port"],
+        entry["pool"],
+        entry.get("nodePort", 0),
     )
 
 

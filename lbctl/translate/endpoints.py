@@ -16,6 +16,16 @@ SERVICE_LABEL = "kubernetes.io/service-name"
 
 
 @dataclass(frozen=True, slots=True)
+class Remote:
+    """How an endpoint is reached on whose node no agent is; see `lbctl.translate.remote`."""
+
+    node: str
+    """Where it runs; empty: it says no node, and is reached at its own address."""
+    at: Address | None = None
+    """Where that node takes connections to its node ports; None: not known here, or nowhere."""
+
+
+@dataclass(frozen=True, slots=True)
 class Endpoint:
     """One address behind a Service with its state and ports."""
 
@@ -27,9 +37,20 @@ class Endpoint:
     terminating: bool
     ports: tuple[tuple[str, str, int], ...]
     """(port name, protocol, number), sorted."""
+    remote: Remote | None = None
+    """Set: a relay serves it; `node` is then that one, or its own where all of them do."""
+    share: int = 1
+    """What its weight is multiplied by, beside endpoints that several nodes serve."""
+
+    @property
+    def home(self) -> str:
+        """Return the node that it runs on, whoever serves it; empty: it says none."""
+        return self.node if self.remote is None else self.remote.node
 
     def port_for(self, listener: Listener) -> int | None:
-        """Return the number behind a listener, None when the endpoint has no such port."""
+        """Return its number behind a listener; None when it has no such port, or no way to it."""
+        if self.remote is not None and self.remote.node and not listener.node_port:
+            return None
         for name, protocol, number in self.ports:
             if name == listener.name and protocol == listener.protocol:
                 return number
@@ -100,7 +121,7 @@ def preferences(
     ready yet. Neither traffic policy nor hints count: nodes hand nothing to other nodes, so that
     `Cluster` and `Local` choose alike, and who connects from outside is in no zone.
     """
-    placed = [endpoint for endpoint in endpoints if endpoint.node]
+    placed = [end for end in endpoints if end.node or end.remote is not None]
     ready = [endpoint for endpoint in placed if endpoint.ready]
     leaving = [end for end in placed if not end.ready and end.serving and end.terminating]
     for group in (ready, leaving):

@@ -6,6 +6,9 @@ from typing import Any
 
 from lbctl.translate.failing import FailingMember, parse_failing
 
+REMOTE_BY_NODE_PORTS = "nodePorts"
+"""What a ServingNode's `spec.remoteMembers` says where the node serves them."""
+
 
 @dataclass(frozen=True, slots=True)
 class AgentState:
@@ -27,10 +30,17 @@ class AgentState:
     """Why the node is to get no new connections while others can; empty: it may get them."""
     failing: tuple[FailingMember, ...] = ()
     """Members on the node that fail their health monitor."""
+    relay: bool = False
+    """It serves endpoints on whose node no agent is; see `lbctl.translate.remote`."""
 
     def has(self, key: str, decision: int, slices: int) -> bool:
         """Tell whether a decision and the slices it stands on are programmed."""
         return self.decisions >= decision and self.slices >= slices and key not in self.exceptions
+
+
+def is_relay(spec: Mapping[str, Any]) -> bool:
+    """Tell by the spec of a ServingNode whether the node serves remote members."""
+    return spec.get("remoteMembers") == REMOTE_BY_NODE_PORTS
 
 
 def parse_agent(obj: Mapping[str, Any], *, live: bool) -> AgentState:
@@ -49,4 +59,5 @@ def parse_agent(obj: Mapping[str, Any], *, live: bool) -> AgentState:
         backend=spec.get("backend") or "",
         excluded=spec.get("excluded") or "",
         failing=parse_failing(status),
+        relay=is_relay(spec),
     )

@@ -29,6 +29,7 @@ LISTENERS = st.builds(
     st.sampled_from(["TCP", "UDP", "SCTP"]),
     st.integers(1, 65535),
     LABEL,
+    st.integers(0, 65535),
 )
 POLICIES = st.builds(
     Policy,
