@@ -21,6 +21,8 @@ class AgentSettings(Section):
     """`ADDRESS[/LENGTH][ via GATEWAY]` of it, ≤ 1 per family; empty: the Node's `lbctl.io/legs`."""
     peers: Literal["auto", "always", "never"] = "auto"
     """Forward to other nodes' members: `always` by weight (plain ECMP); `auto` without own ones."""
+    remote_members: Literal["never", "nodePorts"] = "never"
+    """Members on nodes without an agent: `nodePorts`: served by these, with this node's address."""
     answer_ping: bool = True
     """VIPs answer ICMP echo requests while they have members; else nobody does."""
     health_check_node_port: Literal["auto", "always", "never"] = "auto"

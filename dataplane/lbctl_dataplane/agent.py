@@ -102,13 +102,13 @@ class Agent:
         self._failing: tuple[FailingMember, ...] = ()
         self._drains: tuple[Drain, ...] = ()
         self._restore()
-        own = options.node if role.name == "node" else ""
+        own = options.node if role.name == "node" and not role.relays else ""
         self._later = asyncio.Event()
         self._book = decisions.Book(services, slices, self._wake.set, self._later.set, own)
         self._kept.held = lambda: len(self._book.held())
         for store in self._stores.values():
             store.subscribe(lambda _: self._mark_unsaved())
-        identity = Identity(options.node, role.name, role.backend)
+        identity = Identity(options.node, role.name, role.backend, role.relays)
         self._reporter = Reporter(api, identity, role)
         self._complaint = ""
 
@@ -158,8 +158,9 @@ class Agent:
         await endpoint.Endpoint(routes).run(settings.agent_port)
 
     def _reflector(self, resource: Resource, store: Store) -> reflector.Reflector:
-        # Of Nodes an agent needs its own only.
-        own = f"metadata.name={self._options.node}" if resource is resources.NODES else ""
+        # Of Nodes an agent needs its own only, unless it asks others for their members.
+        alone = resource is resources.NODES and not self._role.relays
+        own = f"metadata.name={self._options.node}" if alone else ""
         return reflector.Reflector(self._api, resource, store, field_selector=own)
 
     def _restore(self) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from lbctl.kube import client, config
+from lbctl.kube import client, config, resources
 from lbctl.model import errors
 from lbctl.runtime import config_file, logs, options, program
 from lbctl.settings import Settings
@@ -20,6 +20,7 @@ from lbctl_dataplane.backends.generation import Others
 from lbctl_dataplane.backends.peers import Peers
 from lbctl_dataplane.backends.port import NodeBackend
 from lbctl_dataplane.own_legs import OwnLegs
+from lbctl_dataplane.relay import Relay
 from lbctl_dataplane.roles import Role
 
 log = logging.getLogger(__name__)
@@ -114,7 +115,8 @@ def _node(node: str, settings: Settings, kept: metrics.Metrics) -> Role:
     backend = _backend(chosen.name, asked, own, others)
     peers = _peers(node, backend, asked, own, others)
     health = HealthPorts(asked.health_check_node_port, kept.ready)
-    beside = Beside(own, prober.Prober(kept.probes), peers, health)
+    relay = _relay(node, chosen.name, asked, own, peers)
+    beside = Beside(own, prober.Prober(kept.probes), peers, health, relay)
     return NodeRole(node, backend, chosen, beside)
 
 
@@ -153,6 +155,20 @@ def _peers(
     return peers.PeerForwarder(
         node, asked.service_interface, own, everywhere=everywhere, others=others
     )
+
+
+def _relay(node: str, backend: str, asked: AgentSettings, own: OwnLegs, peers: Peers) -> Relay:
+    from lbctl_dataplane.backends import choice
+    from lbctl_dataplane.relay import NodePortRelay, NoRelay
+
+    if asked.remote_members == "never":
+        return NoRelay()
+    if backend != choice.NFT:
+        return NoRelay(
+            f"backend {backend} can't serve members on other nodes: set agent.remoteMembers to "
+            "never or agent.backend to nft"
+        )
+    return NodePortRelay(node, own.nodes, peers.stores.get(resources.SERVING_NODES))
 
 
 def _ipvs(asked: AgentSettings, own: OwnLegs) -> NodeBackend:

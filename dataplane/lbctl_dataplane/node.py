@@ -17,6 +17,7 @@ from lbctl_dataplane.drains import Drains
 from lbctl_dataplane.health_ports import HealthPorts
 from lbctl_dataplane.monitors.port import Monitors, NoMonitors
 from lbctl_dataplane.own_legs import OwnLegs
+from lbctl_dataplane.relay import NoRelay, Relay
 from lbctl_dataplane.roles import Programmed
 from lbctl_dataplane.rules import health_ports, local
 from lbctl_dataplane.rules.draining import Drain
@@ -40,6 +41,7 @@ class Beside:
     monitors: Monitors = field(default_factory=NoMonitors)
     peers: Peers = field(default_factory=NoPeers)
     health: HealthPorts | None = None
+    relay: Relay = field(default_factory=NoRelay)
 
 
 class NodeRole:
@@ -63,21 +65,28 @@ class NodeRole:
         self._programs = backend
         self._monitors = beside.monitors
         self._peers = beside.peers
+        self._relay = beside.relay
         self._drains = Drains()
 
     @property
     def stores(self) -> Mapping[Resource, Store]:
-        """Return its own Node, and what its peers say."""
-        return {**self._own_stores(), **self._peers.stores}
+        """Return Nodes, and what other nodes say."""
+        return {**self._own_stores(), **self._relay.stores, **self._peers.stores}
+
+    @property
+    def relays(self) -> bool:
+        """Tell whether it serves members on nodes without an agent."""
+        return self._relay.active
 
     def _own_stores(self) -> Mapping[Resource, Store]:
         return self._own.stores if self._own is not None else {}
 
     async def follow(self, changed: Callable[[], None]) -> None:
         """Follow the backend's facts, the legs, the peers and the monitors; answer balancers."""
-        for store in self._own_stores().values():
-            store.subscribe(lambda _: changed())
+        if self._own is not None:
+            self._own.follow(changed)
         self._peers.follow(changed)
+        self._relay.follow(changed)
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._programs.follow(changed))
             tasks.create_task(self._monitors.follow(changed))
@@ -92,10 +101,10 @@ class NodeRole:
 
     async def program(self, view: View) -> Programmed:
         """Program what this node answers for."""
-        endpoints = view.endpoints
         if self._health is not None:
-            self._health.want(self._asked.of(view.services, endpoints))
-        wanted = self._drains.of(self._frontends.of(view.services, endpoints))
+            self._health.want(self._asked.of(view.services, view.endpoints))
+        placed = self._relay.of(view)
+        wanted = self._drains.of(self._frontends.of(view.services, placed.endpoints))
         verdict = self._monitors.judge(view.services, wanted)
         self._peers.prepare(view)
         outcome = await self._programs.program(verdict.frontends)
@@ -105,7 +114,8 @@ class NodeRole:
             for key, missing in sorted(outcome.missing.items())
         )
         legs = self._own.complaint() if self._own is not None else ""
-        complaint = "; ".join(filter(None, (legs, outcome.complaint, forwarded.complaint)))
+        complaints = (legs, outcome.complaint, forwarded.complaint, self._relay.complaint)
+        complaint = "; ".join(filter(None, complaints))
         changed = outcome.changed + forwarded.changed
         return Programmed(changed, exceptions, complaint, verdict.failing, self._drains.drains)
 

@@ -1,9 +1,9 @@
 """What a node is told about itself: its legs, by settings or its own Node, and its exclusion."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from lbctl.kube import resources
-from lbctl.kube.objects import Json, metadata
+from lbctl.kube.objects import Json, metadata, name_of
 from lbctl.kube.resources import Resource
 from lbctl.kube.store import Store
 from lbctl.model import errors
@@ -32,6 +32,15 @@ class OwnLegs:
         """Return what must be watched: its Node."""
         return {resources.NODES: self._nodes}
 
+    @property
+    def nodes(self) -> Store:
+        """Return its Node as it is kept, and of other Nodes what relays read."""
+        return self._nodes
+
+    def follow(self, changed: Callable[[], None]) -> None:
+        """Call `changed` from now on whenever its Node says something else."""
+        self._nodes.subscribe(lambda change: changed() if change.key == self._node else None)
+
     def excluded(self) -> str:
         """Return why the fabric should spare this node; empty when it should not.
 
@@ -58,7 +67,8 @@ class OwnLegs:
 
     def _in_force(self) -> tuple[own_legs.OwnLeg, ...]:
         # Not known is not none: without legs the switch would stop to answer for them.
-        if not self._given and not self._nodes.synced.is_set() and not len(self._nodes):
+        read = self._nodes.synced.is_set() or self._nodes.get(self._node) is not None
+        if not self._given and not read:
             raise errors.Unavailable(f"legs: Node {self._node} was not read yet")
         found = self._found()
         self._last = own_legs.in_force(found, self._last) if found is not None else self._last
@@ -96,6 +106,8 @@ class OwnLegs:
 
     def _trim(self, node: Json) -> Json:
         meta = metadata(node)
+        if name_of(node) != self._node:
+            return _trim_other(node)
         if not self._last:
             self._last = tuple(own_legs.parse(text) for text in node.get(LAST, ()))
         self._last = own_legs.in_force(self._read(node), self._last)
@@ -114,6 +126,16 @@ class OwnLegs:
             return str(node[EXCLUDED])
         taints = (node.get("spec") or {}).get("taints") or ()
         return exclusion.exclusion(metadata(node).get("labels") or {}, taints)
+
+
+def _trim_other(node: Json) -> Json:
+    """Return another Node with what relays read."""
+    meta = metadata(node)
+    addresses = (node.get("status") or {}).get("addresses") or ()
+    return {
+        "metadata": {key: meta.get(key) for key in ("name", "resourceVersion")},
+        "status": {"addresses": [one for one in addresses if one.get("type") == "InternalIP"]},
+    }
 
 
 def _networks(settings: Settings) -> tuple[str, ...]:

@@ -39,6 +39,11 @@ class Role(Protocol):
     backend: Choice
 
     @property
+    def relays(self) -> bool:
+        """Tell whether it serves members on nodes without an agent."""
+        ...
+
+    @property
     def stores(self) -> Mapping[Resource, Store]:
         """Return what it watches beside decisions and endpoints."""
         ...

@@ -15,6 +15,7 @@ from lbctl_dataplane.backends import routes as kernel
 from lbctl_dataplane.backends.choice import Choice
 from lbctl_dataplane.backends.port import Leg
 from lbctl_dataplane.decisions import View
+from lbctl_dataplane.placing import Placing
 from lbctl_dataplane.roles import Programmed
 from lbctl_dataplane.router_table import RouterTable
 from lbctl_dataplane.rules import frontend
@@ -54,6 +55,7 @@ class RouterRole:
     """Programs one Linux router."""
 
     name = "router"
+    relays = False
     backend = Choice("linux", "role router")
 
     def __init__(self, node: str, linux: Linux, *, answer_pings: bool = True) -> None:
@@ -63,6 +65,7 @@ class RouterRole:
         self._fabrics = Store()
         self._checked: frozenset[str] = frozenset()
         self._table = RouterTable(answer_pings=answer_pings)
+        self._placing = Placing()
         self._working = Working()
 
     @property
@@ -101,7 +104,7 @@ class RouterRole:
             self._table.want_nothing()
         else:
             nodes = serving_nodes.parse_nodes(self._nodes)
-            view = self._working.of(view, nodes.values())
+            view = self._working.of(self._placing.of(view, nodes), nodes.values())
             self._table.want(serving_nodes.known(view), nodes, fabric.client_interfaces)
             self._let_through(self._table.devices)
         wanted, part = self._table.parts()

@@ -10,6 +10,7 @@ from lbctl.kube import client, resources, retry
 from lbctl.kube.objects import Json
 from lbctl.model import errors
 from lbctl.translate.failing import FailingMember, render_failing
+from lbctl.translate.serving_nodes import REMOTE_BY_NODE_PORTS
 from lbctl_dataplane import serving_nodes
 from lbctl_dataplane.backends.choice import Choice
 from lbctl_dataplane.backends.port import Leg
@@ -102,6 +103,8 @@ class Identity:
     node: str
     role: str
     backend: Choice
+    relays: bool = False
+    """It serves members on nodes without an agent."""
 
 
 class Place(Protocol):
@@ -226,6 +229,8 @@ class Reporter:
             "legs": legs,
             "excluded": self._place.excluded(),
             **serving_nodes.render_forwarding(self._place.forwarding()),
+            # Said in any case: a merge patch would leave what an agent before said.
+            "remoteMembers": REMOTE_BY_NODE_PORTS if self._identity.relays else "never",
         }
 
 

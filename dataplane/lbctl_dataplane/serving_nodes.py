@@ -7,6 +7,7 @@ from dataclasses import replace
 from lbctl.kube.objects import Json, name_of
 from lbctl.kube.store import Change, Store
 from lbctl.translate.failing import parse_failing
+from lbctl.translate.serving_nodes import is_relay
 from lbctl_dataplane.decisions import View
 from lbctl_dataplane.rules import legs
 from lbctl_dataplane.rules.sharing import Known
@@ -61,6 +62,7 @@ def parse_node(obj: Json) -> legs.ServingNode:
         failing=parse_failing(status),
         backend=obj["spec"].get("backend") or "",
         forwarding=_forwarding(obj["spec"]),
+        relay=is_relay(obj["spec"]),
     )
 
 

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 import dataplane_builders as build
 import nft_kernel
 from lbctl.model.policy import ALGORITHMS, Limits
-from lbctl_dataplane.rules import constants, nft_batch, nft_rules
+from lbctl_dataplane.rules import constants, nft_batch, nft_rules, tracked
 from lbctl_dataplane.rules.frontend import Frontend, Place
 from lbctl_dataplane.rules.nft_compiler import PLACES as NUMBERS
 from lbctl_dataplane.rules.nft_compiler import NftCompiler
@@ -128,7 +128,9 @@ def test_what_may_have_connections_never_ends(
     steps: list[tuple[list[Frontend], PodRoutes]],
 ) -> None:
     compiler = NftCompiler(["svc0"], pinged=["svc0"])
+    before: list[Frontend] = []
     for step, ways in steps:
-        before = compiler.allowed()
         ended = compiler.update(step, ways)
-        assert ended == before - compiler.allowed()
+        assert ended == tracked.of(before) - tracked.of(step)
+        assert compiler.ended(tracked.of(before)) == ended
+        before = step

@@ -106,7 +106,7 @@ class NftBackend:
         """
         ended = self._ended
         if not self._swept:
-            ended = tracked.parse(await _connections({4, 6})) - self._compiler.allowed()
+            ended = self._compiler.ended(tracked.parse(await _connections({4, 6})))
         elif len(ended) > FEW:
             ended &= tracked.parse(await _connections({entry.place.vip.version for entry in ended}))
         for entry in sorted(ended, key=_order):

@@ -77,7 +77,7 @@ class SwitchPeers:
         """
         nodes = ovs_peers.addressed(self._nodes.now())
         self._stand_on(ovs.without_pods(self._backend.facts()))
-        known = serving_nodes.known(self._working.of(view, nodes.values()))
+        known = serving_nodes.known(self._working.of(self._nodes.placed(view), nodes.values()))
         self._peering.update(known, nodes, self._ground())
 
     async def program(self, view: View) -> Forwarded:

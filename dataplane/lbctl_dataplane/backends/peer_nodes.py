@@ -6,6 +6,8 @@ from lbctl.kube import resources
 from lbctl.kube.resources import Resource
 from lbctl.kube.store import Change, Store
 from lbctl_dataplane import serving_nodes
+from lbctl_dataplane.decisions import View
+from lbctl_dataplane.placing import Placing
 from lbctl_dataplane.rules import peering
 from lbctl_dataplane.rules.legs import ServingNode
 
@@ -16,6 +18,8 @@ class PeerNodes:
     def __init__(self) -> None:
         self._store = Store(transform=serving_nodes.trim)
         self._nodes: dict[str, ServingNode] | None = None
+        self._taking: dict[str, ServingNode] = {}
+        self._placing = Placing()
 
     @property
     def stores(self) -> Mapping[Resource, Store]:
@@ -24,8 +28,17 @@ class PeerNodes:
 
     def now(self) -> Mapping[str, ServingNode]:
         """Return them by name."""
+        self._all()
+        return self._taking
+
+    def placed(self, view: View) -> View:
+        """Return a view in which relays have what nobody serves on its own node."""
+        return self._placing.of(view, self._all())
+
+    def _all(self) -> Mapping[str, ServingNode]:
         if self._nodes is None:
-            self._nodes = peering.taking(serving_nodes.parse_nodes(self._store))
+            self._nodes = serving_nodes.parse_nodes(self._store)
+            self._taking = peering.taking(self._nodes)
         return self._nodes
 
     def follow(self, changed: Callable[[], None], awaits: Callable[[str], bool]) -> None:

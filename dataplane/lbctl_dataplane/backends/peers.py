@@ -193,7 +193,8 @@ class PeerForwarder:
         changed = await self._dig(peering.far(nodes, ground), legs, service.mtu)
         if self._vxlan is not None:
             ground = replace(ground, tunnel=self._vxlan.index)
-        known = serving_nodes.known(self._working.of(view, nodes.values()))
+        placed = self._nodes.placed(view)
+        known = serving_nodes.known(self._working.of(placed, nodes.values()))
         self._peering.update(known, nodes, ground)
         changed += await self._table.make_it_so()
         self.forwarding = Forwarding(self._everywhere, service.networks)

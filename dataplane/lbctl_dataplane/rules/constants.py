@@ -79,6 +79,8 @@ NODE_BEFORE_HOOK = -106
 """Before every destination NAT, which undoes the VIP of a ping whose process began earlier."""
 NODE_GUARD_HOOK = -95
 """After every destination NAT, before routing."""
+NODE_SOURCE_HOOK = 95
+"""Before kube-proxy's source NAT (100), which leaves alone what has one."""
 NODE_ANSWER_HOOK = -150
 """After the connection of what the kernel sends itself is known (-200), before routing."""
 

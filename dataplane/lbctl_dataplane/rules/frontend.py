@@ -2,6 +2,7 @@
 
 import functools
 import ipaddress
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 
@@ -27,12 +28,14 @@ class Place:
 
 @dataclass(frozen=True, slots=True, order=True)
 class Member:
-    """One pod address and port on this node."""
+    """One pod address and port on this node, or where members on nodes without agents are."""
 
     address: Address
     port: int
     weight: int = USUAL_WEIGHT
     """Of new connections, beside other members of its place."""
+    remote: bool = False
+    """Not on this node: reached by whatever route, and it sees this node's address."""
 
     @property
     def end(self) -> tuple[Address, int]:
@@ -67,6 +70,9 @@ class Frontend:
     """How long they drain; None: as long as they like."""
     elsewhere: bool = False
     """There are members on other nodes that get its new connections."""
+    roaming_port: int = 0
+    """Connections to this port of any node stay, whoever has members: from there they may have
+    gone on to a member anywhere. 0: there are none."""
 
     @property
     def all_members(self) -> tuple[Member, ...]:
@@ -146,7 +152,8 @@ def usable_at(
 
 def weight(claim: Claim, endpoint: Endpoint) -> int:
     """Return how many new connections of a claim an endpoint gets beside others; 0: none."""
-    return weight_of(endpoint.address, endpoint.node, claim.service.policy.weights)
+    own = weight_of(endpoint.address, endpoint.home, claim.service.policy.weights)
+    return own * endpoint.share
 
 
 def keeping(claim: Claim, endpoints: Iterable[Endpoint]) -> tuple[Endpoint, ...]:
@@ -176,14 +183,15 @@ def frontend_of(claim: Claim, endpoints: tuple[Endpoint, ...], node: str) -> Fro
     taking = (end for end in local if weight(claim, end))
     chosen = {endpoint.address for endpoint in endpoints_of.usable_on(taking, node)}
     policy = claim.service.policy
+    members = _members(claim, (end for end in local if end.address in chosen))
     lingering = [end for end in local if end.address not in chosen]
-    drains = policy.drain_timeout_s is not None
+    drains = [end for end in lingering if end.terminating and end.remote is None]
     return Frontend(
         key=claim.service.key,
         place=claim.place,
-        members=_members(claim, (e for e in local if e.address in chosen)),
-        lingering=_members(claim, lingering),
-        draining=_members(claim, (end for end in lingering if drains and end.terminating)),
+        members=members,
+        lingering=_others_than(members, _members(claim, lingering)),
+        draining=() if policy.drain_timeout_s is None else _members(claim, drains),
         drain_timeout_s=policy.drain_timeout_s,
         affinity_timeout_s=policy.session_affinity_timeout_s,
         source_ranges=merged(policy.source_ranges, claim.vip.address.version),
@@ -192,7 +200,19 @@ def frontend_of(claim: Claim, endpoints: tuple[Endpoint, ...], node: str) -> Fro
         algorithm=policy.algorithm,
         elsewhere=any(end.node != node for end in usable_at(claim, endpoints)),
         limits=policy.limits,
+        roaming_port=_roaming_port(claim),
     )
+
+
+def _roaming_port(claim: Claim) -> int:
+    """Return the node port that kube-proxy takes from any node to members on any other.
+
+    With `Local` it does not. A datagram ends nothing: who sends on from one port for ever would
+    stay with a node that is gone.
+    """
+    if claim.service.policy.external_traffic_policy == "Local" or claim.listener.protocol == "UDP":
+        return 0
+    return claim.listener.node_port
 
 
 def served_versions(frontends: Iterable[Frontend]) -> frozenset[int]:
@@ -218,13 +238,26 @@ def without(given: Frontend, failing: Set[Member]) -> Frontend:
 
 
 def _members(claim: Claim, endpoints: Iterable[Endpoint]) -> tuple[Member, ...]:
-    found = ((end, end.port_for(claim.listener)) for end in endpoints)
-    members = (
-        Member(end.address, port, weight(claim, end) or USUAL_WEIGHT)
-        for end, port in found
-        if port is not None
-    )
-    return tuple(sorted(members))
+    """Return where endpoints are reached, with the sum of weights of those that share a place."""
+    weights: Counter[Member] = Counter()
+    for end in endpoints:
+        weights[_way_to(claim, end)] += weight(claim, end) or USUAL_WEIGHT
+    return tuple(sorted(replace(way, weight=total) for way, total in weights.items()))
+
+
+def _way_to(claim: Claim, endpoint: Endpoint) -> Member:
+    """Return where an endpoint that has the port is reached, without its weight."""
+    remote = endpoint.remote
+    if remote is not None and remote.at is not None:
+        return Member(remote.at, claim.listener.node_port, remote=True)
+    # On a node whose address nobody knows it can't be reached, which the backend finds out.
+    port = endpoint.port_for(claim.listener) or 0
+    return Member(endpoint.address, port, remote=remote is not None and not remote.node)
+
+
+def _others_than(members: Iterable[Member], found: Iterable[Member]) -> tuple[Member, ...]:
+    there = {member.end for member in members}
+    return tuple(member for member in found if member.end not in there)
 
 
 @functools.lru_cache(maxsize=1024)

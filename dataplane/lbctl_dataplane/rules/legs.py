@@ -55,6 +55,8 @@ class ServingNode:
     """What moves its packets; empty: it has not said."""
     forwarding: Forwarding | None = None
     """None: it passes nothing on."""
+    relay: bool = False
+    """It serves members on nodes without an agent as well."""
 
     def leg(self, version: int) -> LegAddress | None:
         """Return its leg of one IP version."""

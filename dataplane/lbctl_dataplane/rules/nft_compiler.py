@@ -37,9 +37,9 @@ class NftCompiler:
         """Return the members that get connections and have no route, by virtual service."""
         return self._behind.missing
 
-    def allowed(self) -> frozenset[Tracked]:
-        """Return the connections that there may be."""
-        return tracked.of(self._behind.frontends.values())
+    def ended(self, found: frozenset[Tracked]) -> frozenset[Tracked]:
+        """Return which of the connections found there may not be."""
+        return tracked.ended(found, self._behind.frontends.values())
 
     def update(self, frontends: Sequence[Frontend], routes: PodRoutes) -> frozenset[Tracked]:
         """Take what is to be served, and on which routes; return the connections that end."""
@@ -54,7 +54,7 @@ class NftCompiler:
         self._behind.frontends = turn.now
         for fresh in turn.new | again:
             self._put(fresh)
-        return ended - tracked.of(turn.now[fresh] for fresh in turn.new)
+        return tracked.ended(ended, (turn.now[fresh] for fresh in turn.new))
 
     def answer_by(self, gateways: Sequence[Address]) -> None:
         """Let answers go to gateways; those of a family without one go by the node's routes."""

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from lbctl.model.virtual_service import Address
 from lbctl_dataplane.rules import maglev, nft_affinity, nft_limits, nft_table
-from lbctl_dataplane.rules.frontend import Frontend, Member
+from lbctl_dataplane.rules.frontend import Frontend, Member, Place
 from lbctl_dataplane.rules.nft_elements import Element, Elements, Ends
 from lbctl_dataplane.rules.place_numbers import Numbers
 
@@ -39,7 +39,7 @@ def elements(frontend: Frontend, here: Collection[Address], numbers: Numbers) ->
     if not frontend.all_members:
         return {Element(f"vacant{version}", key): ()} if frontend.vacant else {}
     found = _asked(frontend, key)
-    members = tuple(member for member in frontend.members if member.address in here)
+    members = tuple(member for member in frontend.members if _reached(member, here))
     if members:
         found |= _remembering(frontend, key, members, numbers)
     way = nft_table.careful(version) if found else ""
@@ -50,7 +50,7 @@ def elements(frontend: Frontend, here: Collection[Address], numbers: Numbers) ->
     if way:
         found[Element(f"{nft_table.WAYS}{version}", key)] = (f"goto {way}",)
     found[Element(f"vips{version}", str(place.vip))] = ()
-    return found
+    return {**found, **_remote(frontend)}
 
 
 def _asked(frontend: Frontend, key: str) -> dict[Element, Ends]:
@@ -102,4 +102,19 @@ def _sources(frontend: Frontend) -> Iterator[str]:
 
 def missing(frontend: Frontend, here: Collection[Address]) -> tuple[Address, ...]:
     """Return the members that get connections and that this node has no way to."""
-    return tuple(member.address for member in frontend.members if member.address not in here)
+    return tuple(member.address for member in frontend.members if not _reached(member, here))
+
+
+def _reached(member: Member, here: Collection[Address]) -> bool:
+    return member.remote or member.address in here
+
+
+def _remote(frontend: Frontend) -> Elements:
+    """Return what lets members on other nodes answer to this one."""
+    place = frontend.place
+    ends = (
+        Place(member.address, place.protocol, member.port)
+        for member in frontend.members
+        if member.remote
+    )
+    return {Element(f"remote{place.vip.version}", nft_table.place_key(end)): () for end in ends}

@@ -58,6 +58,7 @@ def _homes() -> Iterator[tuple[str, str]]:
         sources = f"type {place} . {address}; flags interval"
         yield f"sources{version}", f"set {{}} {{{{ {sources}; }}}}"
         yield f"sticky{version}", f"set {{}} {{{{ type {place}; }}}}"
+        yield f"remote{version}", f"set {{}} {{{{ type {place}; }}}}"
         yield f"inturn{version}", f"set {{}} {{{{ type {place}; }}}}"
         yield from nft_affinity.homes(version)
         yield from nft_limits.homes(version)
@@ -93,6 +94,8 @@ def _chains() -> Iterator[tuple[str, str, tuple[str, ...]]]:
     entry = f"type nat hook prerouting priority {constants.NODE_HOOK}"
     vacant = map(_vacant, VERSIONS)
     yield "entry", entry, (*_to_vips("goto vip{}"), *vacant)
+    source = f"type nat hook postrouting priority {constants.NODE_SOURCE_HOOK}"
+    yield "source", source, tuple(map(_behind_us, VERSIONS))
     yield from _hooks()
 
 
@@ -119,6 +122,12 @@ def _hooks() -> Iterator[tuple[str, str, tuple[str, ...]]]:
 def _vacant(version: int) -> str:
     place = nft_places.reached(version)
     return f"iifname @fabric {place} @vacant{version} {_MARKED} goto refuse"
+
+
+def _behind_us(version: int) -> str:
+    """Return the rule by which members on other nodes answer to this one."""
+    ours = f"ct mark and {constants.NODE_MARK_MASK:#x} == {constants.NODE_MARK:#x}"
+    return f"{ours} {nft_places.reached(version)} @remote{version} masquerade fully-random"
 
 
 def _to_vips(verdict: str) -> Iterator[str]:

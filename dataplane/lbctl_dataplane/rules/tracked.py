@@ -35,6 +35,14 @@ def _parse(lines: Iterable[str]) -> Iterator[Tracked]:
             yield Tracked(place, Member(ipaddress.ip_address(sources[1]), int(ports[1])))
 
 
+def ended(found: frozenset[Tracked], frontends: Iterable[Frontend]) -> frozenset[Tracked]:
+    """Return which of the connections found there may not be; what roams may."""
+    now = tuple(frontends)
+    roaming = {entry.place: entry.roaming_port for entry in now}
+    left = found - of(now)
+    return frozenset(one for one in left if one.member.port != roaming.get(one.place))
+
+
 def of(frontends: Iterable[Frontend]) -> frozenset[Tracked]:
     """Return the connections that may be there."""
     return frozenset(

@@ -122,6 +122,7 @@ def test_the_object_is_made_with_its_legs_and_then_acknowledges() -> None:
         "excluded": "",
         "peers": "",
         "networks": [],
+        "remoteMembers": "never",
     }
     assert bench.server.object["status"] == {
         "decisions": "7", "slices": "9", "allFailing": False, "message": "", "exceptions": [],
