@@ -138,13 +138,13 @@ class Bed:
         else:
             await self.api.replace(resources.ENDPOINT_SLICES, body, "default")
 
-    async def agent(self, node: str, role: str = "node") -> None:
+    async def agent(self, node: str, role: str = "node", **spec: Any) -> None:
         """Bring an agent to life that has programmed nothing yet."""
         lease: Json = {"metadata": {"name": f"lbctl-agent-{node}"}}
         now = times.render(datetime.datetime.now(tz=datetime.UTC))
         lease["spec"] = {"holderIdentity": node, "leaseDurationSeconds": 600, "renewTime": now}
         await self.api.create(resources.LEASES, lease, NAMESPACE)
-        body = {"metadata": {"name": node}, "spec": {"role": role}}
+        body = {"metadata": {"name": node}, "spec": {"role": role, **spec}}
         await self.api.create(resources.SERVING_NODES, body)
 
     async def acknowledge(self, node: str, **status: Any) -> None:

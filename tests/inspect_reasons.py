@@ -69,6 +69,12 @@ async def no_port(bed: Bed) -> None:
     await bed.create()
 
 
+async def no_node_port(bed: Bed) -> None:
+    await bed.agent("edge-1", remoteMembers="nodePorts")
+    await bed.scale(1)
+    await bed.create(allocateLoadBalancerNodePorts=False)
+
+
 async def member(bed: Bed) -> None:
     await bed.scale(1)
     await bed.create()
@@ -249,6 +255,7 @@ TOLD: Mapping[Reason, Story] = {
     Reason.NO_ENDPOINTS: Story(births()),
     Reason.NO_READY_ENDPOINTS: Story(not_ready),
     Reason.NO_BACKEND_PORT: Story(no_port),
+    Reason.NO_NODE_PORT: Story(no_node_port),
     Reason.ENDPOINTS_WITHOUT_NODE: Story(nodeless),
     Reason.ENDPOINTS_ARE_NAMES: Story(named),
     Reason.PROTOCOL_NOT_SERVED: Story(births(ports=[{"port": 80, "protocol": "SCTP"}])),

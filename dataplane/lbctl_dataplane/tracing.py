@@ -4,6 +4,7 @@ import asyncio
 import ipaddress
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 from lbctl.kube import client, kubectl_rules, resources
@@ -16,12 +17,13 @@ from lbctl.model.virtual_service import (
     spec_version,
 )
 from lbctl.plan import policies
+from lbctl.translate import remote
 from lbctl.translate.endpoints import SERVICE_LABEL
 from lbctl.translate.policies import translate_policy
-from lbctl_dataplane import decisions, serving_nodes
+from lbctl_dataplane import decisions, relay, serving_nodes
 from lbctl_dataplane.rules import tracer, tracer_entry
 from lbctl_dataplane.rules.frontend import Claim, Member, Place
-from lbctl_dataplane.rules.legs import Knowledge
+from lbctl_dataplane.rules.legs import Knowledge, ServingNode
 from lbctl_dataplane.rules.tracer import Packet, Trace, Way
 
 
@@ -52,15 +54,17 @@ async def walk(packet: Packet, entry: str, kubeconfig: Path | None, context: str
         if claim is None:
             return tracer.nobody(packet, services)
         versions = {name_of(obj): spec_version(obj) for obj in decided.items}
-        known = await _known(api, claim, versions[claim.service.key])
+        nodes = serving_nodes.parse_nodes(reported.items)
+        known = await _known(api, claim, versions[claim.service.key], nodes)
         policy = "" if claim.service.policy.enabled else await policy_of(api, claim.service.service)
-    nodes = serving_nodes.parse_nodes(reported.items)
     if entry:
         return tracer_entry.trace(packet, claim, known, nodes, entry, policy)
     return tracer.trace(packet, claim, known, nodes, policy)
 
 
-async def _known(api: client.Client, claim: Claim, version: int) -> Knowledge:
+async def _known(
+    api: client.Client, claim: Claim, version: int, nodes: Mapping[str, ServingNode]
+) -> Knowledge:
     service = claim.service.service
     slices = await api.list(
         resources.ENDPOINT_SLICES,
@@ -68,7 +72,11 @@ async def _known(api: client.Client, claim: Claim, version: int) -> Knowledge:
         label_selector=f"{SERVICE_LABEL}={service.name}",
     )
     behind = decisions.read_slices(slices.items)
-    return Knowledge(behind.endpoints, behind.versions, version)
+    crew = remote.crew_of(nodes)
+    # Where nobody relays, users need no right to read Nodes.
+    listed = (await api.list(resources.NODES)).items if crew.relays else ()
+    endpoints = remote.spread(behind.endpoints, crew, relay.hosts(listed))
+    return Knowledge(endpoints, remote.versions(behind.versions, crew), version)
 
 
 async def policy_of(api: client.Client, service: ServiceRef) -> str:

@@ -35,6 +35,7 @@ TOLD = {
         {
             Reason.NO_AGENT,
             Reason.NO_BACKEND_PORT,
+            Reason.NO_NODE_PORT,
             Reason.ENDPOINTS_WITHOUT_NODE,
             Reason.ENDPOINTS_ARE_NAMES,
             Reason.PROTOCOL_NOT_SERVED,

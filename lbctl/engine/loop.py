@@ -18,7 +18,7 @@ from lbctl.plan import order, records, steps, terms
 from lbctl.plan.view import View
 from lbctl.runtime.workqueue import WorkQueue
 from lbctl.translate.policies import translate_policy
-from lbctl.translate.serving_nodes import parse_agent
+from lbctl.translate.serving_nodes import is_relay, parse_agent
 
 log = logging.getLogger(__name__)
 
@@ -156,13 +156,19 @@ class Loop:
 
     def _agent_changed(self, change: Change) -> None:
         before, now = (_excluded(obj) for obj in (change.old, change.new))
-        if before != now:
+        if before != now or self._moves_members(change):
             self.everything()  # who counts as a member, and is waited for, is another now
             return
         self._snapshots.agents_changed()
         states = [parse_agent(obj, live=True) if obj else None for obj in (change.old, change.new)]
         self._add(self._awaited.moved_by(*states))
         self._add(awaited.keys_of_failures(*states))
+
+    def _moves_members(self, change: Change) -> bool:
+        """Tell whether relays serve other members now, or another node has become one."""
+        before, now = (_relay(obj) for obj in (change.old, change.new))
+        appears = (change.old is None) is not (change.new is None)
+        return before != now or (appears and bool(self._snapshots.crew.relays))
 
     # --- work -----------------------------------------------------------------------------------
 
@@ -330,6 +336,10 @@ def _said(service: Json | None) -> tuple[object, ...]:
 
 def _excluded(serving_node: Json | None) -> str:
     return str(((serving_node or {}).get("spec") or {}).get("excluded") or "")
+
+
+def _relay(serving_node: Json | None) -> bool:
+    return is_relay((serving_node or {}).get("spec") or {})
 
 
 def _log_key(key: str) -> str:

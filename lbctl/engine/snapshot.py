@@ -18,10 +18,12 @@ from lbctl.plan import offers
 from lbctl.plan.hostnames import Naming
 from lbctl.plan.steps import DecisionStatus
 from lbctl.plan.view import ObservedDecision, View
+from lbctl.translate import remote
 from lbctl.translate.endpoints import holds_names, parse_endpoints
 from lbctl.translate.namespaces import Scope
 from lbctl.translate.policies import translate_policy
 from lbctl.translate.pools import is_mirror, translate_pool
+from lbctl.translate.remote import Crew
 from lbctl.translate.service import Ownership, ServiceFacts, translate_service
 from lbctl.translate.serving_nodes import AgentState, parse_agent
 
@@ -69,6 +71,7 @@ class Snapshots:
         self.rivals: Callable[[str], Mapping[str, str]] = lambda key: {}
         """Tells who has names that a Service asks for."""
         self._agents: tuple[AgentState, ...] | None = None
+        self._crew: Crew | None = None
         self._settled_at: dict[str, float] = {}
         """Until when new Services wait for their first EndpointSlice, by key."""
 
@@ -87,7 +90,7 @@ class Snapshots:
 
     def agents_changed(self) -> None:
         """Forget what was known of agents: a ServingNode or a Lease moved."""
-        self._agents = None
+        self._agents = self._crew = None
 
     def view(self, key: str) -> View:
         """Return everything about the Service `<namespace>/<name>` at this moment."""
@@ -103,10 +106,11 @@ class Snapshots:
             decision=decision,
             allocations=allocations,
             offers=self.outside(key, service, offers.offers(stock, service, allocations, decided)),
-            endpoints=parse_endpoints(slices),
+            endpoints=remote.marked(parse_endpoints(slices), self.crew),
             named_endpoints=holds_names(slices),
             slices_version=max((version_of(entry) for entry in slices), default=0),
             agents=self.agents,
+            crew=self.crew,
             fabric=len(self._caches.fabrics) > 0,
             name_taken=self._name_taken(key, service),
             naming=self.rules.naming,
@@ -158,6 +162,14 @@ class Snapshots:
                 for obj in self._caches.serving_nodes
             )
         return self._agents
+
+    @property
+    def crew(self) -> Crew:
+        """Return whose nodes serve; the same object until agents are others."""
+        if self._crew is None:
+            nodes = {agent.node: agent for agent in self.agents if agent.role == "node"}
+            self._crew = remote.crew_of(nodes)
+        return self._crew
 
     def _name_taken(self, key: str, service: ServiceFacts | None) -> bool:
         if service is None:

@@ -112,8 +112,14 @@ def _label(end: Endpoint, usable: str, programmed: str, port: int | None = None)
 def _programmed(
     scene: Scene, view: View, decision: ObservedDecision, end: Endpoint, usable: str
 ) -> str:
-    """Return what the agent of an endpoint's node says; empty where nothing is to be programmed."""
+    """Return what the agents that serve an endpoint say; empty where nothing is to be done."""
     if not usable.startswith(parties.YES):
         return ""
-    agent = next((entry for entry in view.agents if entry.node == end.node), None)
-    return parties.agent_word(agent, view, decision, scene.pulse)
+    agents = {entry.node: entry for entry in view.agents}
+    if end.remote is None:
+        return parties.agent_word(agents.get(end.node), view, decision, scene.pulse)
+    words = (
+        f"{name}: {parties.agent_word(agents.get(name), view, decision, scene.pulse)}"
+        for name in view.crew.relays
+    )
+    return f"{parties.way_to(end, decision.virtual_service)} from {', '.join(words)}"

@@ -54,12 +54,15 @@ def health(view: View, wanted: VirtualService) -> Mapping[Endpoint, str]:
 
 
 def _why_not(endpoint: Endpoint, wanted: VirtualService, excluded: Set[str]) -> str:
-    if not endpoint.node:
+    if not endpoint.node and endpoint.remote is None:
         return "NoNode"
     if endpoint.terminating:
         return "Terminating"
     if not endpoint.ready:
         return "NotReady"
+    closed = not any(listener.node_port for listener in wanted.listeners)
+    if endpoint.remote is not None and endpoint.node and closed:
+        return "NoNodePort"
     if all(endpoint.port_for(listener) is None for listener in wanted.listeners):
         return "NoBackendPort"
     if not weight_of(endpoint.address, endpoint.node, wanted.policy.weights):
@@ -73,10 +76,26 @@ def endpoint_lines(view: View, wanted: VirtualService) -> tuple[str, ...]:
     return shortened(
         [
             f"{end.address}{f' on {end.node}' if end.node else ''}: {_TOLD[why]}"
+            f"{_way(view, end, wanted) if why.startswith(YES) else ''}"
             f"{f' ({failures[end]})' if end in failures else ''}"
             for end, why in usability(view, wanted).items()
         ]
     )
+
+
+def _way(view: View, endpoint: Endpoint, wanted: VirtualService) -> str:
+    if endpoint.remote is None:
+        return ""
+    relays = ", ".join(shortened(view.crew.relays))
+    return f", {way_to(endpoint, wanted)} from {relays}"
+
+
+def way_to(endpoint: Endpoint, wanted: VirtualService) -> str:
+    """Return how relays reach a remote endpoint, in a few words."""
+    if not endpoint.node:
+        return "at its own address"
+    ports = ",".join(str(listener.node_port) for listener in wanted.listeners)
+    return f"by {endpoint.node}:{ports}"
 
 
 _TOLD = {
@@ -86,6 +105,7 @@ _TOLD = {
     "NotReady": "not ready",
     "Terminating": "terminating",
     "NoBackendPort": "ready, but without the port",
+    "NoNodePort": "ready, but its node has no agent and the Service no node port",
     "NoNode": "on no node, so nobody takes connections to it",
     "WeightZero": "ready, but its weight is 0",
     "NodeExcluded": "ready, but its node is to get no new connections",
@@ -96,7 +116,9 @@ _TOLD = {
 def node_lines(view: View, decision: ObservedDecision, pulse: Pulse) -> tuple[str, ...]:
     """Return a line for each node that has a usable member: what its agent says."""
     members = readiness.members_of(view, decision.virtual_service)
-    counts = collections.Counter(member.node for member in members)
+    counts = collections.Counter(
+        node for member in members for node in readiness.owners_of(view, [member])
+    )
     agents = {agent.node: agent for agent in view.agents if agent.role == "node"}
     return shortened(
         [

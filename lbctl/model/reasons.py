@@ -42,6 +42,7 @@ class Reason(enum.Enum):
     NO_ENDPOINTS = "NoEndpoints"
     NO_READY_ENDPOINTS = "NoReadyEndpoints"
     NO_BACKEND_PORT = "NoBackendPort"
+    NO_NODE_PORT = "NoNodePort"
     ENDPOINTS_WITHOUT_NODE = "EndpointsWithoutNode"
     ENDPOINTS_ARE_NAMES = "EndpointsAreNames"
     PROTOCOL_NOT_SERVED = "ProtocolNotServed"
@@ -116,8 +117,10 @@ MEANING: dict[Reason, str] = {
     Reason.NO_ENDPOINTS: "the Service has no endpoints; check its selector and replicas",
     Reason.NO_READY_ENDPOINTS: "the Service has endpoints but none is ready; check the pods",
     Reason.NO_BACKEND_PORT: "no endpoint has the port; check targetPort against the container",
+    Reason.NO_NODE_PORT: "the members' nodes run no agent, and the Service has no node ports to "
+    "reach them by; set allocateLoadBalancerNodePorts to true",
     Reason.ENDPOINTS_WITHOUT_NODE: "no endpoint says on which node it is; set nodeName in the "
-    "EndpointSlice (only pods of this cluster are served)",
+    "EndpointSlice, or agent.remoteMembers on nodes that reach what is outside of the cluster",
     Reason.ENDPOINTS_ARE_NAMES: "the endpoints are names (addressType FQDN); list addresses",
     Reason.PROTOCOL_NOT_SERVED: "no backend carries the port's protocol; TCP and UDP are carried",
     Reason.SOURCE_RANGE_MALFORMED: "a source range does not parse and lets nobody in; correct it",

@@ -18,7 +18,7 @@ from lbctl.plan import policies, terms, times, vips
 from lbctl.plan.hostnames import WantedNames, wanted_names
 from lbctl.plan.view import View
 from lbctl.translate.endpoints import usable, weighed
-from lbctl.translate.service import ServiceFacts
+from lbctl.translate.service import ServiceFacts, ServicePort
 
 
 def desired_decision(view: View, service: ServiceFacts, now: datetime.datetime) -> VirtualService:
@@ -32,19 +32,21 @@ def desired_decision(view: View, service: ServiceFacts, now: datetime.datetime) 
         name=name,
         phase=Phase.SERVING,
         vips=vips.desired_vips(view, service, now),
-        listeners=tuple(
-            Listener(
-                port.name,
-                port.protocol,
-                port.port,
-                names.pool_name(name, port.port, port.protocol),
-            )
-            for port in terms.served_ports(view, service)
-        ),
+        listeners=tuple(_listener(view, name, port) for port in terms.served_ports(view, service)),
         policy=policy,
         names=_publications(view, asked, policy, empty_since, now),
         empty_since=empty_since,
     )
+
+
+def _listener(view: View, name: str, port: ServicePort) -> Listener:
+    """Return what serves a port; its node port is told where somebody asks there.
+
+    Else it would cost each decision a write that changes nothing.
+    """
+    pool = names.pool_name(name, port.port, port.protocol)
+    node_port = port.node_port if view.crew.relays else 0
+    return Listener(port.name, port.protocol, port.port, pool, node_port)
 
 
 def grace_ends(view: View) -> datetime.datetime | None:

@@ -22,6 +22,7 @@ EMPTY = (
     Reason.NO_ENDPOINTS,
     Reason.NO_READY_ENDPOINTS,
     Reason.NO_BACKEND_PORT,
+    Reason.NO_NODE_PORT,
     Reason.ENDPOINTS_WITHOUT_NODE,
     Reason.ENDPOINTS_ARE_NAMES,
     Reason.PROTOCOL_NOT_SERVED,
@@ -66,8 +67,17 @@ def readiness(view: View, decision: ObservedDecision) -> Readiness:
     empty = without_members(view, decision.virtual_service)
     if empty is not None:
         return empty
-    owners = {member.node for member in members_of(view, decision.virtual_service)}
+    owners = owners_of(view, members_of(view, decision.virtual_service))
     return Readiness(_dataplane(view, decision, owners), _fabric(view, decision))
+
+
+def owners_of(view: View, members: Iterable[Endpoint]) -> frozenset[str]:
+    """Return the nodes that serve members: their own, and for remote ones every relay."""
+    return frozenset(
+        node
+        for member in members
+        for node in (view.crew.relays if member.remote is not None else (member.node,))
+    )
 
 
 def without_members(view: View, wanted: VirtualService) -> Readiness | None:
@@ -192,14 +202,23 @@ def _why_empty(view: View, wanted: VirtualService) -> Reason | None:
         return Reason.PROTOCOL_NOT_SERVED
     if not view.endpoints:
         return Reason.ENDPOINTS_ARE_NAMES if view.named_endpoints else Reason.NO_ENDPOINTS
-    if not any(endpoint.node for endpoint in view.endpoints):
+    if not any(end.node or end.remote is not None for end in view.endpoints):
         return Reason.ENDPOINTS_WITHOUT_NODE
-    if usable(weighed(view.endpoints, wanted.policy.weights)):
-        return Reason.NO_BACKEND_PORT
-    return Reason.WEIGHTS_ZERO if usable(view.endpoints) else Reason.NO_READY_ENDPOINTS
+    return _why_unreached(view, wanted)
 
 
-def _dataplane(view: View, decision: ObservedDecision, owners: set[str]) -> Reason:
+def _why_unreached(view: View, wanted: VirtualService) -> Reason:
+    """Return why no endpoint is a member although some are where somebody could serve them."""
+    found = usable(weighed(view.endpoints, wanted.policy.weights))
+    if not found:
+        return Reason.WEIGHTS_ZERO if usable(view.endpoints) else Reason.NO_READY_ENDPOINTS
+    closed = not any(listener.node_port for listener in wanted.listeners)
+    if closed and any(end.remote is not None and end.node for end in found):
+        return Reason.NO_NODE_PORT
+    return Reason.NO_BACKEND_PORT
+
+
+def _dataplane(view: View, decision: ObservedDecision, owners: frozenset[str]) -> Reason:
     agents = [
         agent
         for agent in view.agents

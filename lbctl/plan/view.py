@@ -11,6 +11,7 @@ from lbctl.model.virtual_service import Address, VirtualService
 from lbctl.plan.hostnames import Naming
 from lbctl.plan.steps import DecisionStatus
 from lbctl.translate.endpoints import Endpoint
+from lbctl.translate.remote import NOBODY, Crew
 from lbctl.translate.service import ServiceFacts
 from lbctl.translate.serving_nodes import AgentState
 
@@ -64,5 +65,7 @@ class View:
     namespace_labels: Mapping[str, str] = field(default_factory=dict)
     rivals: Mapping[str, str] = field(default_factory=dict)
     """Who has a name that the Service asks for, as `<namespace>/<name>`; its own are not there."""
+    crew: Crew = NOBODY
+    """Whose nodes serve, and who serves endpoints on others, which are remote in `endpoints`."""
     reuse_delays: Mapping[str, int] = field(default_factory=dict)
     """Seconds for which a pool keeps what was given back, by pool; a missing one: 0."""

@@ -41,6 +41,8 @@ class ServicePort:
     name: str
     protocol: str
     port: int
+    node_port: int = 0
+    """Where kube-proxy takes its connections on every node; 0: nowhere."""
 
     @property
     def carried(self) -> bool:
@@ -162,10 +164,7 @@ def translate_service(
         finalized=FINALIZER in (meta.get("finalizers") or ()),
         families=families,
         requires_both=spec.get("ipFamilyPolicy") == "RequireDualStack",
-        ports=tuple(
-            ServicePort(port.get("name") or "", port.get("protocol") or "TCP", port["port"])
-            for port in spec.get("ports") or ()
-        ),
+        ports=tuple(map(_port, spec.get("ports") or ())),
         policy=_policy(spec, ranges.texts),
         rules=policies.read_rules(notes),
         wanted=wished.addresses,
@@ -197,6 +196,15 @@ def _class_is_ours(found: str | None, ownership: Ownership) -> bool:
     if found is None:
         return ownership.default_class
     return found == ownership.load_balancer_class
+
+
+def _port(port: Mapping[str, Any]) -> ServicePort:
+    return ServicePort(
+        port.get("name") or "",
+        port.get("protocol") or "TCP",
+        port["port"],
+        port.get("nodePort") or 0,
+    )
 
 
 def _policy(spec: Mapping[str, Any], ranges: tuple[str, ...]) -> Policy:
