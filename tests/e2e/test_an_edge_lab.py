@@ -66,6 +66,19 @@ def test_open_connections_outlive_new_members(kuard: Kuard) -> None:
         assert connections.seen() == first
 
 
+def test_replicas_of_the_name_server_are_served_wherever_they_are(kuard: Kuard) -> None:
+    kubeconfig = f"--kubeconfig={lab_commands.ROOT}/admin.kubeconfig"
+    argv = [lab_commands.LBCTL, "get", "members", kubeconfig, "-n", "lbctl-system"]
+
+    def served() -> bool:
+        lines = [line for line in lab_commands.run(argv).splitlines() if "lbctl-dns" in line]
+        return {line.split()[4] for line in lines} == {EDGE.name, FAR.name} and all(
+            line.split()[5] == "yes" for line in lines
+        )
+
+    eventually(served, 60, "every replica is a member")
+
+
 @pytest.mark.parametrize(
     ("family", "own"), [(0, EDGE.address_v4), (1, EDGE.address_v6)], ids=["IPv4", "IPv6"]
 )

@@ -48,7 +48,7 @@ annotations:
 
 {{/* The agents' settings among the values, but for what each node has of its own. Takes the root. */}}
 {{- define "lbctl.agent-settings" -}}
-{{- toYaml (pick .Values.agent "backend" "bridge" "serviceInterface" "peers" "answerPing" "healthCheckNodePort" "stateDir" "livenessSeconds") }}
+{{- toYaml (pick .Values.agent "backend" "bridge" "serviceInterface" "peers" "remoteMembers" "answerPing" "healthCheckNodePort" "stateDir" "livenessSeconds") }}
 {{- end }}
 
 {{/* The settings of lbctl among the values, as its settings file has them. Takes the root. */}}

@@ -239,20 +239,23 @@ def without(given: Frontend, failing: Set[Member]) -> Frontend:
 
 def _members(claim: Claim, endpoints: Iterable[Endpoint]) -> tuple[Member, ...]:
     """Return where endpoints are reached, with the sum of weights of those that share a place."""
+    members = [_member(claim, endpoint) for endpoint in endpoints]
+    if not any(member.remote for member in members):
+        return tuple(sorted(members))  # each is at an address of its own
     weights: Counter[Member] = Counter()
-    for end in endpoints:
-        weights[_way_to(claim, end)] += weight(claim, end) or USUAL_WEIGHT
-    return tuple(sorted(replace(way, weight=total) for way, total in weights.items()))
+    for member in members:
+        weights[replace(member, weight=USUAL_WEIGHT)] += member.weight
+    return tuple(sorted(replace(one, weight=total) for one, total in weights.items()))
 
 
-def _way_to(claim: Claim, endpoint: Endpoint) -> Member:
-    """Return where an endpoint that has the port is reached, without its weight."""
-    remote = endpoint.remote
+def _member(claim: Claim, endpoint: Endpoint) -> Member:
+    """Return where an endpoint that has the port is reached."""
+    own, remote = weight(claim, endpoint) or USUAL_WEIGHT, endpoint.remote
     if remote is not None and remote.at is not None:
-        return Member(remote.at, claim.listener.node_port, remote=True)
+        return Member(remote.at, claim.listener.node_port, own, remote=True)
     # On a node whose address nobody knows it can't be reached, which the backend finds out.
     port = endpoint.port_for(claim.listener) or 0
-    return Member(endpoint.address, port, remote=remote is not None and not remote.node)
+    return Member(endpoint.address, port, own, remote=remote is not None and not remote.node)
 
 
 def _others_than(members: Iterable[Member], found: Iterable[Member]) -> tuple[Member, ...]:

@@ -11,11 +11,11 @@ from fakes import api_server
 from lbctl.kube import resources
 from lbctl.kube.client import Client
 from lbctl.model.policy import MemberWeight
-from lbctl.model.virtual_service import Phase, Policy, ServiceRef, VirtualService
+from lbctl.model.virtual_service import Listener, Phase, Policy, ServiceRef, VirtualService
 from lbctl.translate.endpoints import Endpoint
 from lbctl.translate.failing import FailingMember
 from lbctl_dataplane import tracing
-from lbctl_dataplane.rules import tracer
+from lbctl_dataplane.rules import frontend, tracer
 from lbctl_dataplane.rules.legs import Knowledge, LegAddress, ServingNode
 from lbctl_dataplane.rules.tracer import Packet, Trace, Verdict
 
@@ -232,3 +232,24 @@ def test_a_place_is_written_as_in_a_url(client: str, place: str, vip: str, port:
 def test_what_is_no_packet_is_refused(client: str, place: str) -> None:
     with pytest.raises(ValueError, match=r"."):
         tracing.parse_packet(client, place, "TCP")
+
+
+def test_members_on_nodes_without_an_agent_are_shown_where_relays_ask_for_them() -> None:
+    listeners = (Listener("", "TCP", 80, "pool", 30080),)
+    (claim,) = frontend.claims([build.service(vips=["198.18.0.1"], listeners=listeners)])
+    relays = {"edge": node("edge", 1, relay=True, decisions=10**9, slices=10**9)}
+    far = {"addresses": [{"type": "InternalIP", "address": "192.0.2.7"}]}
+
+    async def scene() -> Trace:
+        async with api_server.serving() as fake, Client(fake.cluster) as api:
+            await api.create(resources.NODES, {"metadata": {"name": "far"}})
+            await api.patch(resources.NODES, "far", {"status": far}, sub="status")
+            slice_ = build.slice_object("kuard-1", 1, ("10.0.1.1", "far"))
+            del slice_["metadata"]["resourceVersion"]
+            await api.create(resources.ENDPOINT_SLICES, slice_, "default")
+            known = await tracing._known(api, claim, 5, relays)
+            return tracer.trace(Packet(CLIENT, PLACE), claim, known, relays)
+
+    (way,) = event_loops.run(scene()).ways
+    (member,) = way.members
+    assert (way.node, str(member.address), member.port) == ("edge", "192.0.2.7", 30080)
