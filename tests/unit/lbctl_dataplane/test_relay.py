@@ -11,13 +11,13 @@ from lbctl.model.virtual_service import Listener, Policy, VirtualService
 from lbctl.settings import Settings
 from lbctl.settings_agent import AgentSettings
 from lbctl.translate.endpoints import Endpoint
-from lbctl_dataplane import cli
+from lbctl_dataplane import cli, serving_nodes
 from lbctl_dataplane.backends.peers import NoPeers, PeerForwarder
 from lbctl_dataplane.decisions import Behind, View
 from lbctl_dataplane.own_legs import OwnLegs
 from lbctl_dataplane.placing import Placing
 from lbctl_dataplane.relay import NodePortRelay, NoRelay, Relay
-from lbctl_dataplane.rules import frontend, legs, tracked
+from lbctl_dataplane.rules import frontend, legs, peering, sharing, tracked
 from lbctl_dataplane.rules.frontend import Frontend, Member
 from lbctl_dataplane.rules.legs import Knowledge, LegAddress, ServingNode
 
@@ -210,6 +210,14 @@ def test_a_relay_gets_nothing_before_it_has_the_slices_of_others() -> None:
     late = replace(NODES["edge-1"], slices=4)
     assert legs.obstacle(late, claim, known) != ""
     assert legs.obstacle(NODES["edge-1"], claim, known) == ""
+
+
+@pytest.mark.parametrize(("own", "passes"), [("edge-1", False), ("node-1", True)])
+def test_relays_keep_what_other_nodes_pass_on_to_them(own: str, passes: bool) -> None:
+    known = serving_nodes.known(Placing().of(view(endpoint("10.0.0.1", "far-1")), NODES))
+    reached = sharing.Legs(NODES, peering.numbers(NODES, own))
+    (shared,) = sharing.Sharing().update(known, reached, {}).gained
+    assert (peering.passed(shared, reached, own, everywhere=False) is not None) is passes
 
 
 def test_what_did_not_change_stays_the_same_object() -> None:
