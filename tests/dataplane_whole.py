@@ -4,11 +4,12 @@ from collections.abc import Iterable, Sequence
 
 from lbctl import delta
 from lbctl.model.virtual_service import VirtualService
-from lbctl_dataplane.rules import frontend, ovs, ovs_limits, refusals
+from lbctl_dataplane.rules import frontend
 from lbctl_dataplane.rules.frontend import Endpoints, Frontend
-from lbctl_dataplane.rules.nft_elements import Element, Ends
-from lbctl_dataplane.rules.openflow import Changes, FlowKey, Tables
-from lbctl_dataplane.rules.ovs import Ground
+from lbctl_dataplane.rules.ovs import limits, pipeline, refusals
+from lbctl_dataplane.rules.ovs.openflow import Changes, FlowKey, Tables
+from lbctl_dataplane.rules.ovs.pipeline import Ground
+from lbctl_dataplane.rules.tables.elements import Element, Ends
 
 
 def frontends(
@@ -23,13 +24,13 @@ def frontends(
 
 def desired(frontends: Sequence[Frontend], ground: Ground) -> Tables:
     """Return all flows and groups of ours. Members whose pod has no port are left out."""
-    flows: dict[FlowKey, str] = dict(ovs.frame(ground))
+    flows: dict[FlowKey, str] = dict(pipeline.frame(ground))
     groups: dict[int, str] = {}
     meters: dict[int, str] = {}
-    numbers, counted = ovs.group_numbers(), ovs_limits.numbers()
+    numbers, counted = pipeline.group_numbers(), limits.numbers()
     for entry in frontends:
-        meter = counted.of(entry.place) if ovs.is_metered(entry, ground) else None
-        part = ovs.tables(entry, ground, numbers.of(entry.place), meter)
+        meter = counted.of(entry.place) if pipeline.is_metered(entry, ground) else None
+        part = pipeline.tables(entry, ground, numbers.of(entry.place), meter)
         flows.update(part.flows)
         groups.update(part.groups)
         meters.update(part.meters)

@@ -14,7 +14,10 @@ import dataplane_builders as build
 import pings
 from dataplane_bed import network_of
 from lbctl.model.virtual_service import Address
-from lbctl_dataplane.backends import ground, memory, nft, ovs
+from lbctl_dataplane.backends import memory
+from lbctl_dataplane.backends.nft import backend as nft
+from lbctl_dataplane.backends.ovs import backend as ovs
+from lbctl_dataplane.backends.ovs import ground
 from lbctl_dataplane.backends.port import NodeBackend, Outcome
 from lbctl_dataplane.rules.frontend import Frontend, Member, Place
 from spaces import PREFIX

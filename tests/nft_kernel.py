@@ -3,10 +3,10 @@
 import re
 from collections.abc import Iterator
 
-from lbctl_dataplane.rules import netlink, nft_wire
-from lbctl_dataplane.rules.nft_elements import Element, Ends, Table
-from lbctl_dataplane.rules.nft_found import Found, slots_of
-from lbctl_dataplane.rules.nft_table import TABLE
+from lbctl_dataplane.rules.nft.layout import TABLE
+from lbctl_dataplane.rules.tables import netlink, wire
+from lbctl_dataplane.rules.tables.elements import Element, Ends, Table
+from lbctl_dataplane.rules.tables.found import Found, slots_of
 
 BATCH_BEGIN, BATCH_END = 16, 17
 """NFNL_MSG_BATCH_BEGIN and _END (linux/netfilter/nfnetlink.h)."""
@@ -104,10 +104,10 @@ def changes_in(batch: bytes, table: Table) -> Iterator[tuple[str, str, list[tupl
         about = dict(netlink.attributes(message.body))
         assert about[1] == table.name.partition(" ")[2].encode() + b"\0"
         verb, read = verbs[message.kind], Read(table)
-        home = nft_wire.home(table, about[2].rstrip(b"\0").decode())
+        home = wire.home(table, about[2].rstrip(b"\0").decode())
         if verb == "delete":  # by its key alone
-            home = nft_wire.Home(home.name, home.key, ())
-        nft_wire.take_elements(read, home, message.body)
+            home = wire.Home(home.name, home.key, ())
+        wire.take_elements(read, home, message.body)
         yield verb, home.name, read.listing
 
 

@@ -14,13 +14,13 @@ import dataplane_builders as build
 import spaces
 from dataplane_bed import SERVICE_PORT
 from lbctl.model.virtual_service import VirtualService
-from lbctl_dataplane.backends import ground
-from lbctl_dataplane.backends.ovs import OvsBackend
-from lbctl_dataplane.backends.ovs_peers import ANSWER_S, SwitchPeers
+from lbctl_dataplane.backends.ovs import ground
+from lbctl_dataplane.backends.ovs.backend import OvsBackend
+from lbctl_dataplane.backends.ovs.peers import ANSWER_S, SwitchPeers
 from lbctl_dataplane.decisions import View
 from lbctl_dataplane.node import Beside, NodeRole
 from lbctl_dataplane.roles import Programmed
-from lbctl_dataplane.rules.legs import Forwarding, Network
+from lbctl_dataplane.rules.router.legs import Forwarding, Network
 from peers_bed import LENGTH, TARGET, Agents, PeersBed, Pod, Way
 from spaces import sh
 

@@ -16,12 +16,12 @@ from lbctl.kube import resources
 from lbctl.model.virtual_service import Address, Listener, VirtualService
 from lbctl.translate.endpoints import Endpoint
 from lbctl_dataplane import serving_nodes
-from lbctl_dataplane.backends.nft import NftBackend
-from lbctl_dataplane.backends.peers import PeerForwarder
+from lbctl_dataplane.backends.nft.backend import NftBackend
+from lbctl_dataplane.backends.peers.forwarding import PeerForwarder
 from lbctl_dataplane.decisions import Behind, View
 from lbctl_dataplane.node import Beside, NodeRole
 from lbctl_dataplane.roles import Programmed
-from lbctl_dataplane.rules.legs import ServingNode
+from lbctl_dataplane.rules.router.legs import ServingNode
 from spaces import sh
 
 V4, V6 = "198.18.0.1", "2001:2::1"

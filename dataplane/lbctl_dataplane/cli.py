@@ -16,9 +16,9 @@ from lbctl.settings import Settings
 from lbctl.settings_agent import AgentSettings
 from lbctl_dataplane import agent as agents
 from lbctl_dataplane import metrics
-from lbctl_dataplane.backends.generation import Others
-from lbctl_dataplane.backends.peers import Peers
+from lbctl_dataplane.backends.peers.forwarding import Peers
 from lbctl_dataplane.backends.port import NodeBackend
+from lbctl_dataplane.backends.tables.generation import Others
 from lbctl_dataplane.own_legs import OwnLegs
 from lbctl_dataplane.relay import Relay
 from lbctl_dataplane.roles import Role
@@ -101,7 +101,9 @@ async def _run(
 
 
 def _node(node: str, settings: Settings, kept: metrics.Metrics) -> Role:
-    from lbctl_dataplane.backends import choice, limit_counter, ovs
+    from lbctl_dataplane.backends import choice
+    from lbctl_dataplane.backends.ovs import backend as ovs
+    from lbctl_dataplane.backends.tables import counter
     from lbctl_dataplane.health_ports import HealthPorts
     from lbctl_dataplane.monitors import prober
     from lbctl_dataplane.node import Beside, NodeRole
@@ -110,7 +112,7 @@ def _node(node: str, settings: Settings, kept: metrics.Metrics) -> Role:
     own = OwnLegs(node, settings)
     prober.allow_many_files()
     chosen = choice.choose(asked.backend, asked.bridge, ovs.run_dir())
-    kept.refused = functools.partial(limit_counter.refused, chosen.name)
+    kept.refused = functools.partial(counter.refused, chosen.name)
     others = Others()
     backend = _backend(chosen.name, asked, own, others)
     peers = _peers(node, backend, asked, own, others)
@@ -121,7 +123,10 @@ def _node(node: str, settings: Settings, kept: metrics.Metrics) -> Role:
 
 
 def _backend(name: str, asked: AgentSettings, own: OwnLegs, others: Others) -> NodeBackend:
-    from lbctl_dataplane.backends import announce, choice, ground, nft, ovs
+    from lbctl_dataplane.backends import announce, choice
+    from lbctl_dataplane.backends.nft import backend as nft
+    from lbctl_dataplane.backends.ovs import backend as ovs
+    from lbctl_dataplane.backends.ovs import ground
 
     interface = asked.service_interface
     if name == choice.NFT:
@@ -140,19 +145,22 @@ def _backend(name: str, asked: AgentSettings, own: OwnLegs, others: Others) -> N
 def _peers(
     node: str, backend: NodeBackend, asked: AgentSettings, own: OwnLegs, others: Others
 ) -> Peers:
-    from lbctl_dataplane.backends import nft, ovs, ovs_peers, peers
+    from lbctl_dataplane.backends.nft import backend as nft
+    from lbctl_dataplane.backends.ovs import backend as ovs
+    from lbctl_dataplane.backends.ovs import peers as ovs_peers
+    from lbctl_dataplane.backends.peers import forwarding
 
     everywhere = asked.peers == "always"
     if not isinstance(backend, nft.NftBackend | ovs.OvsBackend):
         wished = "this backend can't forward to peers: set agent.peers to auto"
-        return peers.NoPeers(wished if everywhere else "")
+        return forwarding.NoPeers(wished if everywhere else "")
     if isinstance(backend, ovs.OvsBackend):
         if asked.peers == "never":
-            return peers.NoPeers()
+            return forwarding.NoPeers()
         return ovs_peers.SwitchPeers(node, backend, own, everywhere=everywhere)
     if asked.peers == "never":
-        return peers.PeersOff()
-    return peers.PeerForwarder(
+        return forwarding.PeersOff()
+    return forwarding.PeerForwarder(
         node, asked.service_interface, own, everywhere=everywhere, others=others
     )
 
@@ -173,15 +181,16 @@ def _relay(node: str, backend: str, asked: AgentSettings, own: OwnLegs, peers: P
 
 def _ipvs(asked: AgentSettings, own: OwnLegs) -> NodeBackend:
     # The netlink library takes 12 MB: who does not need it goes without.
-    from lbctl_dataplane.backends import ipvs, ipvs_filter
+    from lbctl_dataplane.backends.ipvs import backend as ipvs
+    from lbctl_dataplane.backends.ipvs import gate
 
     interface = asked.service_interface
-    beside = ipvs_filter.NftFilter(interface, answer_pings=asked.answer_ping)
+    beside = gate.NftFilter(interface, answer_pings=asked.answer_ping)
     return ipvs.IpvsBackend(interface, own.now, beside)
 
 
 def _router(node: str, settings: Settings) -> Role:
-    from lbctl_dataplane.backends import routes
+    from lbctl_dataplane.backends.router import kernel
     from lbctl_dataplane.router import RouterRole
 
-    return RouterRole(node, routes.LinuxRouter(), answer_pings=settings.agent.answer_ping)
+    return RouterRole(node, kernel.LinuxRouter(), answer_pings=settings.agent.answer_ping)

@@ -10,7 +10,7 @@ from lbctl.settings import Settings
 from lbctl.translate.failing import FailingMember
 from lbctl_dataplane.backends import choice
 from lbctl_dataplane.backends.choice import Choice
-from lbctl_dataplane.backends.peers import NoPeers, Peers
+from lbctl_dataplane.backends.peers.forwarding import NoPeers, Peers
 from lbctl_dataplane.backends.port import Leg, NodeBackend
 from lbctl_dataplane.decisions import View
 from lbctl_dataplane.drains import Drains
@@ -21,7 +21,7 @@ from lbctl_dataplane.relay import NoRelay, Relay
 from lbctl_dataplane.roles import Programmed
 from lbctl_dataplane.rules import health_ports, local
 from lbctl_dataplane.rules.draining import Drain
-from lbctl_dataplane.rules.legs import Forwarding
+from lbctl_dataplane.rules.router.legs import Forwarding
 from lbctl_dataplane.serving_node import Exemption
 
 NO_POD_PORT = "NoPodPort"

@@ -9,7 +9,7 @@ from dataclasses import replace
 from lbctl.translate import remote
 from lbctl.translate.remote import Crew, Hosts
 from lbctl_dataplane.decisions import Behind, View
-from lbctl_dataplane.rules.legs import ServingNode
+from lbctl_dataplane.rules.router.legs import ServingNode
 
 NOWHERE: Hosts = {}
 

@@ -17,7 +17,7 @@ from lbctl.translate.remote import Hosts
 from lbctl_dataplane import serving_nodes
 from lbctl_dataplane.decisions import View
 from lbctl_dataplane.placing import Placing
-from lbctl_dataplane.rules.legs import ServingNode
+from lbctl_dataplane.rules.router.legs import ServingNode
 
 
 class Relay(Protocol):

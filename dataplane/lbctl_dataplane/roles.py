@@ -12,7 +12,7 @@ from lbctl_dataplane.backends.choice import Choice
 from lbctl_dataplane.backends.port import Leg
 from lbctl_dataplane.decisions import View
 from lbctl_dataplane.rules.draining import Drain
-from lbctl_dataplane.rules.legs import Forwarding
+from lbctl_dataplane.rules.router.legs import Forwarding
 from lbctl_dataplane.serving_node import Exemption
 
 

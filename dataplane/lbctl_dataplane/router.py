@@ -11,9 +11,9 @@ from lbctl.kube.store import Store
 from lbctl.settings import Settings
 from lbctl.translate.failing import FailingMember
 from lbctl_dataplane import serving_nodes
-from lbctl_dataplane.backends import routes as kernel
 from lbctl_dataplane.backends.choice import Choice
 from lbctl_dataplane.backends.port import Leg
+from lbctl_dataplane.backends.router import kernel
 from lbctl_dataplane.decisions import View
 from lbctl_dataplane.placing import Placing
 from lbctl_dataplane.roles import Programmed

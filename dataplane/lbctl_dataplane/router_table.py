@@ -4,14 +4,14 @@ import dataclasses
 from collections.abc import Mapping
 
 from lbctl.model.virtual_service import Address
-from lbctl_dataplane.backends.routes import Kernel, Wanted
-from lbctl_dataplane.rules import flows, legs, routes, sharing, spreading
+from lbctl_dataplane.backends.router.kernel import Kernel, Wanted
 from lbctl_dataplane.rules.frontend import Place
 from lbctl_dataplane.rules.kept import Kept
-from lbctl_dataplane.rules.legs import ServingNode
-from lbctl_dataplane.rules.routes import Key
-from lbctl_dataplane.rules.sharing import Known, Legs
-from lbctl_dataplane.rules.spread import Ruleset, Spread
+from lbctl_dataplane.rules.router import flows, legs, routes, sharing, spreading
+from lbctl_dataplane.rules.router.legs import ServingNode
+from lbctl_dataplane.rules.router.routes import Key
+from lbctl_dataplane.rules.router.sharing import Known, Legs
+from lbctl_dataplane.rules.router.spread import Ruleset, Spread
 
 
 class RouterTable:

@@ -14,7 +14,7 @@ from lbctl.translate.serving_nodes import REMOTE_BY_NODE_PORTS
 from lbctl_dataplane import serving_nodes
 from lbctl_dataplane.backends.choice import Choice
 from lbctl_dataplane.backends.port import Leg
-from lbctl_dataplane.rules.legs import Forwarding
+from lbctl_dataplane.rules.router.legs import Forwarding
 
 log = logging.getLogger(__name__)
 

@@ -9,8 +9,8 @@ from lbctl.kube.store import Change, Store
 from lbctl.translate.failing import parse_failing
 from lbctl.translate.serving_nodes import is_relay
 from lbctl_dataplane.decisions import View
-from lbctl_dataplane.rules import legs
-from lbctl_dataplane.rules.sharing import Known
+from lbctl_dataplane.rules.router import legs
+from lbctl_dataplane.rules.router.sharing import Known
 
 
 def trim(obj: Json) -> Json:

@@ -23,7 +23,7 @@ from lbctl.translate.policies import translate_policy
 from lbctl_dataplane import decisions, relay, serving_nodes
 from lbctl_dataplane.rules import tracer, tracer_entry
 from lbctl_dataplane.rules.frontend import Claim, Member, Place
-from lbctl_dataplane.rules.legs import Knowledge, ServingNode
+from lbctl_dataplane.rules.router.legs import Knowledge, ServingNode
 from lbctl_dataplane.rules.tracer import Packet, Trace, Way
 
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 from lbctl.translate import failing as failing_members
 from lbctl.translate.failing import Failing
 from lbctl_dataplane.decisions import Behind, View
-from lbctl_dataplane.rules.legs import ServingNode
+from lbctl_dataplane.rules.router.legs import ServingNode
 
 
 class Working:

@@ -21,10 +21,11 @@ import spaces
 from dataplane_bed import network_of
 from lbctl import delta
 from lbctl.model.policy import Limits
-from lbctl_dataplane.backends import choice, limit_counter
-from lbctl_dataplane.backends.ipvs_filter import NftFilter
-from lbctl_dataplane.rules import ipvs_filter
+from lbctl_dataplane.backends import choice
+from lbctl_dataplane.backends.ipvs.gate import NftFilter
+from lbctl_dataplane.backends.tables import counter
 from lbctl_dataplane.rules.frontend import Frontend, merged
+from lbctl_dataplane.rules.ipvs import gate
 from spaces import sh
 
 pytestmark = pytest.mark.root
@@ -124,7 +125,7 @@ def frontends() -> list[Frontend]:
 
 async def program(beside: NftFilter, *wanted: Frontend) -> int:
     """Bring the table to what frontends need; return the number of elements that were changed."""
-    elements = {key: ends for entry in wanted for key, ends in ipvs_filter.elements(entry).items()}
+    elements = {key: ends for entry in wanted for key, ends in gate.elements(entry).items()}
     change = delta.diff(elements, await beside.observe())
     await beside.change(change)
     assert not delta.diff(elements, await beside.observe())
@@ -231,7 +232,7 @@ def test_new_connections_beyond_a_rate_are_refused(place: Place) -> None:
 async def in_two_steps(beside: NftFilter, before: list[Frontend], after: list[Frontend]) -> None:
     """Change the table as the backend does: what comes, then, unread in between, what goes."""
     was, wanted = (
-        {key: ends for entry in found for key, ends in ipvs_filter.elements(entry).items()}
+        {key: ends for entry in found for key, ends in gate.elements(entry).items()}
         for found in (before, after)
     )
     change = delta.diff(wanted, was)
@@ -253,7 +254,7 @@ def test_connections_of_a_client_beyond_its_limit_are_refused(place: Place) -> N
                 with place.connection(vip, PORT), place.connection(vip, PORT):
                     assert place.answer(vip, PORT) == "ConnectionRefusedError"
             await in_two_steps(beside, two, one)
-        assert limit_counter.refused(choice.IPVS) == {"ipvs": 2 * len(VIPS)}
+        assert counter.refused(choice.IPVS) == {"ipvs": 2 * len(VIPS)}
         await in_two_steps(beside, one, frontends())
         assert [place.answer(vip, PORT) for vip in VIPS] == ["on8080"] * 2
 
@@ -266,7 +267,7 @@ def test_who_may_not_connect_uses_no_limit_up(place: Place) -> None:
         outside = limited("192.0.2.1/32", "2001:db8:d::/64")
         await program(NftFilter("svc0"), *(replace(entry, limits=limits) for entry in outside))
         assert [place.answer(vip, PORT) for vip in VIPS] == ["TimeoutError"] * 2
-        assert limit_counter.refused(choice.IPVS) == {"ipvs": 0}
+        assert counter.refused(choice.IPVS) == {"ipvs": 0}
 
     place.run(body)
 

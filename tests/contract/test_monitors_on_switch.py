@@ -15,7 +15,7 @@ from dataplane_worlds import V4, OvsWorld, bed_with_pods, names, talks
 from lbctl.model.monitors import Kind, Monitor
 from lbctl.model.virtual_service import Policy
 from lbctl_dataplane import decisions, metrics
-from lbctl_dataplane.backends import ovs
+from lbctl_dataplane.backends.ovs import backend as ovs
 from lbctl_dataplane.decisions import View
 from lbctl_dataplane.monitors.prober import Prober
 from lbctl_dataplane.node import Beside, NodeRole

@@ -9,13 +9,15 @@ import event_loops
 from dataplane_bed import network_of
 from dataplane_worlds import V4, NftWorld, serve
 from lbctl.model import errors
-from lbctl_dataplane.backends import audits, nft_batches
-from lbctl_dataplane.backends.generation import Others
-from lbctl_dataplane.backends.kernel_table import KernelTable
-from lbctl_dataplane.backends.netfilter import Netfilter
+from lbctl_dataplane.backends import audits
 from lbctl_dataplane.backends.port import NodeBackend
-from lbctl_dataplane.rules import nft_batch, nft_table
-from lbctl_dataplane.rules.nft_elements import Element, Elements, KeptTable, Moves, Table
+from lbctl_dataplane.backends.tables import batches
+from lbctl_dataplane.backends.tables.generation import Others
+from lbctl_dataplane.backends.tables.kernel_table import KernelTable
+from lbctl_dataplane.backends.tables.netfilter import Netfilter
+from lbctl_dataplane.rules.nft import layout
+from lbctl_dataplane.rules.tables import batch as nft_batch
+from lbctl_dataplane.rules.tables.elements import Element, Elements, KeptTable, Moves, Table
 from nft_agents import OURS, load, nft, with_one_agent
 
 pytestmark = pytest.mark.root
@@ -151,14 +153,14 @@ def test_a_change_over_netlink_is_what_nft_would_have_made(nft_world: NftWorld) 
 
 def test_a_change_that_the_kernel_refuses_changes_nothing(nft_world: NftWorld) -> None:
     there, missing = Element("vips4", "198.18.0.77"), Element("vips4", "198.18.0.78")
-    batch = nft_batch.encode(nft_table.TABLE, Moves((missing,), ((there, ""),)))
+    batch = nft_batch.encode(layout.TABLE, Moves((missing,), ((there, ""),)))
     assert batch is not None
 
     async def scenario(backend: NodeBackend) -> None:
         await backend.program([serve(nft_world, build.place(V4), (1, 2))])
         before = nft(nft_world, "list", "table", *OURS)
         with pytest.raises(errors.Unavailable, match="No such file"):
-            await nft_batches.make(batch, Netfilter())
+            await batches.make(batch, Netfilter())
         assert nft(nft_world, "list", "table", *OURS) == before
 
     with_one_agent(nft_world, scenario)

@@ -9,7 +9,7 @@ import dataplane_bed
 import dataplane_builders as build
 import pings
 from dataplane_worlds import V4, V6, NftWorld, serve
-from lbctl_dataplane.backends import nft
+from lbctl_dataplane.backends.nft import backend as nft
 from lbctl_dataplane.backends.port import NodeBackend
 
 pytestmark = pytest.mark.root

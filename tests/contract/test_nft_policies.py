@@ -11,7 +11,8 @@ import dataplane_builders as build
 from dataplane_bed import network_of
 from dataplane_worlds import PORT, TARGET, V4, V6, NftWorld, names, serve, talks
 from lbctl.model.policy import Limits
-from lbctl_dataplane.backends import choice, limit_counter
+from lbctl_dataplane.backends import choice
+from lbctl_dataplane.backends.tables import counter
 from nft_agents import OURS, nft
 
 pytestmark = pytest.mark.root
@@ -27,7 +28,7 @@ def world(nft_world: NftWorld) -> NftWorld:
 def refused(world: NftWorld) -> int:
     """Return what was refused beyond a limit, as the agent's metrics tell and as nft does."""
     with network_of(world.bed.node):
-        (told,) = limit_counter.refused(choice.NFT).items()
+        (told,) = counter.refused(choice.NFT).items()
     listed = nft(world, "list", "counter", *OURS, "over")
     assert told == ("nft", int(listed.partition("packets ")[2].split()[0]))
     return told[1]

@@ -14,10 +14,11 @@ from dataplane_bed import network_of
 from dataplane_worlds import PORT, V4, V6, OvsWorld, bed_with_pods, names, serve, talks
 from lbctl.model import errors
 from lbctl.model.policy import Limits
-from lbctl_dataplane.backends import ovs
-from lbctl_dataplane.rules import constants, openflow
+from lbctl_dataplane.backends.ovs import backend as ovs
+from lbctl_dataplane.rules import constants
 from lbctl_dataplane.rules.frontend import Frontend
-from lbctl_dataplane.rules.ovs import group_numbers
+from lbctl_dataplane.rules.ovs import openflow
+from lbctl_dataplane.rules.ovs.pipeline import group_numbers
 from spaces import sh
 
 pytestmark = pytest.mark.root

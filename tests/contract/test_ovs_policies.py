@@ -26,7 +26,7 @@ from lbctl.model.policy import Limits
 from lbctl.model.virtual_service import Listener, Policy
 from lbctl.translate.endpoints import Endpoint
 from lbctl_dataplane.rules import constants
-from lbctl_dataplane.rules.ovs_affinity import LIMIT, LONGEST_S
+from lbctl_dataplane.rules.ovs.affinity import LIMIT, LONGEST_S
 
 pytestmark = pytest.mark.root
 LISTENERS = (Listener("", "TCP", PORT, "pool"),)

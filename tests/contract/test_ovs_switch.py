@@ -24,10 +24,11 @@ from dataplane_worlds import (
     talks,
 )
 from lbctl import delta
-from lbctl_dataplane.backends import ovs
-from lbctl_dataplane.backends.refusals import Refusals
-from lbctl_dataplane.rules import nft_elements, refusals
+from lbctl_dataplane.backends.ovs import backend as ovs
+from lbctl_dataplane.backends.ovs.refusals import Refusals
 from lbctl_dataplane.rules.frontend import Frontend
+from lbctl_dataplane.rules.ovs import refusals
+from lbctl_dataplane.rules.tables import elements
 from spaces import sh
 
 pytestmark = pytest.mark.root
@@ -182,7 +183,7 @@ def test_a_kernel_that_cannot_refuse_at_ingress_costs_nothing_but_the_refusals(
     # No kernel knows sockets at this hook.
     chains = {name: (hook, ("socket transparent 1",)) for name, (hook, _) in rules.chains.items()}
     beside = Refusals(dataclasses.replace(rules, chains=chains))
-    change = delta.diff({nft_elements.Element("vips4", V4): ()}, {})
+    change = delta.diff({elements.Element("vips4", V4): ()}, {})
 
     async def body() -> None:
         assert not beside.untouched()

@@ -9,10 +9,10 @@ import pytest
 
 import dataplane_builders as build
 from dataplane_bed import network_of
-from lbctl_dataplane.backends.peers import Forwarded, PeerForwarder, PeersOff
+from lbctl_dataplane.backends.peers.forwarding import Forwarded, PeerForwarder, PeersOff
 from lbctl_dataplane.decisions import View
 from lbctl_dataplane.rules import tracer, tracer_entry
-from lbctl_dataplane.rules.legs import Knowledge
+from lbctl_dataplane.rules.router.legs import Knowledge
 from lbctl_dataplane.rules.tracer import Packet, Trace
 from peers_bed import CLIENT, V4, V6, Agents, PeersBed, Pod, service
 from peers_talk import alive, asked, connections, greeting

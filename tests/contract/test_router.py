@@ -12,9 +12,9 @@ import dataplane_builders as build
 import pings
 import router_bed
 from dataplane_bed import network_of
-from lbctl_dataplane.backends import routes as kernel
-from lbctl_dataplane.rules import legs, routes, spread
+from lbctl_dataplane.backends.router import kernel
 from lbctl_dataplane.rules.frontend import Place
+from lbctl_dataplane.rules.router import legs, routes, spread
 from spaces import sh
 
 pytestmark = pytest.mark.root

@@ -13,10 +13,10 @@ from dataplane_bed import network_of
 from lbctl.model import errors
 from lbctl.translate.endpoints import Endpoint
 from lbctl_dataplane.backends import audits
-from lbctl_dataplane.backends.routes import Kernel, LinuxRouter
+from lbctl_dataplane.backends.router.kernel import Kernel, LinuxRouter
 from lbctl_dataplane.router_table import RouterTable
-from lbctl_dataplane.rules.legs import Knowledge, LegAddress, ServingNode
-from lbctl_dataplane.rules.sharing import Known
+from lbctl_dataplane.rules.router.legs import Knowledge, LegAddress, ServingNode
+from lbctl_dataplane.rules.router.sharing import Known
 from spaces import sh
 
 pytestmark = pytest.mark.root

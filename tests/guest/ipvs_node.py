@@ -13,9 +13,9 @@ from typing import Any
 
 from lbctl.delta import Delta
 from lbctl.model.policy import Limits
-from lbctl_dataplane.backends import ipvs
+from lbctl_dataplane.backends.ipvs import backend as ipvs
 from lbctl_dataplane.rules.frontend import Frontend, Member, Place
-from lbctl_dataplane.rules.nft_elements import Element, Ends
+from lbctl_dataplane.rules.tables.elements import Element, Ends
 
 Json = dict[str, Any]
 

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 from lbctl_dataplane.rules import maglev
 from lbctl_dataplane.rules.frontend import Frontend, Member, Place
-from lbctl_dataplane.rules.nft_compiler import NftCompiler
+from lbctl_dataplane.rules.nft.compiler import NftCompiler
 from lbctl_dataplane.rules.pod_routes import PodRoutes
 
 MEMBERS = 4

@@ -11,8 +11,8 @@ import dataplane_space as space
 from bench_nft_layouts import Layout
 
 import dataplane_bed
-from lbctl_dataplane.rules import compiler, openflow
-from lbctl_dataplane.rules.ovs import Ground, PodPort
+from lbctl_dataplane.rules.ovs import compiler, openflow
+from lbctl_dataplane.rules.ovs.pipeline import Ground, PodPort
 
 BRIDGE = "br-load"
 GIVE_UP_S = 120.0

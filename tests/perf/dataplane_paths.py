@@ -16,7 +16,9 @@ from dataplane_traffic import Way
 
 import dataplane_bed
 from dataplane_bed import network_of
-from lbctl_dataplane.backends import ground, nft, ovs
+from lbctl_dataplane.backends.nft import backend as nft
+from lbctl_dataplane.backends.ovs import backend as ovs
+from lbctl_dataplane.backends.ovs import ground
 from lbctl_dataplane.backends.port import NodeBackend
 from lbctl_dataplane.rules.frontend import Frontend
 from spaces import sh

@@ -20,7 +20,7 @@ import yaml
 from dataplane_paths import NFT, PROXY, vip_way
 
 from lbctl.kube import client, resources
-from lbctl_dataplane.backends import generation
+from lbctl_dataplane.backends.tables import generation
 from lbctl_lab import binaries, progress
 from spaces import sh
 

@@ -10,18 +10,23 @@ import dataplane_whole as whole
 from lbctl import delta
 from lbctl.model.policy import Limits
 from lbctl.translate.endpoints import Endpoint
-from lbctl_dataplane.rules import frontend, guard, legs, openflow, ovs, routes, spread
+from lbctl_dataplane.rules import frontend
 from lbctl_dataplane.rules.frontend import Frontend, Member, Place
-from lbctl_dataplane.rules.legs import Knowledge, LegAddress, ServingNode
-from lbctl_dataplane.rules.openflow import FlowKey, Tables
-from lbctl_dataplane.rules.spread import Ruleset, Spread
+from lbctl_dataplane.rules.ovs import guard, openflow, pipeline
+from lbctl_dataplane.rules.ovs.openflow import FlowKey, Tables
+from lbctl_dataplane.rules.router import legs, routes, spread
+from lbctl_dataplane.rules.router.legs import Knowledge, LegAddress, ServingNode
+from lbctl_dataplane.rules.router.spread import Ruleset, Spread
 
 PODS = tuple(build.ip(f"10.0.0.{n}") for n in range(1, 7))
-GROUND = ovs.Ground(
+GROUND = pipeline.Ground(
     100,
     "02:00:00:00:00:64",
     "02:00:00:00:00:01",
-    {pod: ovs.PodPort(n, f"02:00:00:00:01:0{n}", f"pod{n}") for n, pod in enumerate(PODS[:5], 1)},
+    {
+        pod: pipeline.PodPort(n, f"02:00:00:00:01:0{n}", f"pod{n}")
+        for n, pod in enumerate(PODS[:5], 1)
+    },
     (build.ip("172.31.241.6"),),
 )
 

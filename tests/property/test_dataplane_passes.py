@@ -12,13 +12,14 @@ from lbctl import delta
 from lbctl.model.policy import Limits
 from lbctl.model.virtual_service import Listener, Phase, Policy, VipRole, VirtualService
 from lbctl.translate.endpoints import Endpoint
-from lbctl_dataplane.rules import compiler, frontend, health_ports, local, openflow, ovs, refusals
+from lbctl_dataplane.rules import frontend, health_ports, local
 from lbctl_dataplane.rules.claimants import Claimants
 from lbctl_dataplane.rules.frontend import Frontend
 from lbctl_dataplane.rules.kept import Kept
-from lbctl_dataplane.rules.nft_elements import Element, Ends
-from lbctl_dataplane.rules.openflow import FlowKey, Tables
-from lbctl_dataplane.rules.ovs import Ground, PodPort
+from lbctl_dataplane.rules.ovs import compiler, openflow, pipeline, refusals
+from lbctl_dataplane.rules.ovs.openflow import FlowKey, Tables
+from lbctl_dataplane.rules.ovs.pipeline import Ground, PodPort
+from lbctl_dataplane.rules.tables.elements import Element, Ends
 
 NAMES = ("a", "b", "c")
 PODS = tuple(build.ip(text) for text in ("10.0.0.1", "10.0.0.2", "10.0.0.3", "fd00::1"))
@@ -220,7 +221,7 @@ def test_a_switch_follows_pass_by_pass(made: list[tuple[object, ...]], there: Ta
         assert change == whole.changes(desired, there) or _touched_alone(change, desired, there)
         there = moved(there, change)
         compiled.took(change)
-        missing = {(e.key, a) for e in wanted for a in ovs.missing_pods(e, ground)}  # type: ignore[arg-type]
+        missing = {(e.key, a) for e in wanted for a in pipeline.missing_pods(e, ground)}  # type: ignore[arg-type]
         assert {(k, a) for k, found in compiled.missing.items() for a in found} == missing
         assert there == desired
         assert len(compiled.changes()) == 0

@@ -8,10 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import dataplane_builders as build
-from lbctl_dataplane.rules import ipvs, pod_routes
+from lbctl_dataplane.rules import pod_routes
 from lbctl_dataplane.rules.frontend import Frontend, Member, Place
-from lbctl_dataplane.rules.ipvs import RealServer, Step, VirtualServer
-from lbctl_dataplane.rules.ipvs_compiler import IpvsCompiler
+from lbctl_dataplane.rules.ipvs import balancer
+from lbctl_dataplane.rules.ipvs.balancer import RealServer, Step, VirtualServer
+from lbctl_dataplane.rules.ipvs.compiler import IpvsCompiler
 
 PLACES = [build.place(port=port) for port in (80, 81)]
 ALL = [{"dst": "default", "dev": "cni0"}]
@@ -77,7 +78,7 @@ def test_every_pass_ends_as_wanted_and_refuses_nobody_meanwhile(
         compiler.update(wanted, ROUTES, frozenset())
         change = compiler.changes()
         after = {entry.place for entry in wanted if entry.members}
-        for step in ipvs.steps(change.servers):
+        for step in balancer.steps(change.servers):
             kernel.run(step)
             assert kernel.serving() >= before & after
         compiler.took(change)

@@ -6,13 +6,15 @@ from hypothesis import strategies as st
 import dataplane_builders as build
 import nft_kernel
 from lbctl.model.policy import ALGORITHMS, Limits
-from lbctl_dataplane.rules import constants, nft_batch, nft_rules, tracked
+from lbctl_dataplane.rules import constants
 from lbctl_dataplane.rules.frontend import Frontend, Place
-from lbctl_dataplane.rules.nft_compiler import PLACES as NUMBERS
-from lbctl_dataplane.rules.nft_compiler import NftCompiler
-from lbctl_dataplane.rules.nft_elements import Elements
+from lbctl_dataplane.rules.nft import contents, tracked
+from lbctl_dataplane.rules.nft.compiler import PLACES as NUMBERS
+from lbctl_dataplane.rules.nft.compiler import NftCompiler
 from lbctl_dataplane.rules.place_numbers import Numbers
 from lbctl_dataplane.rules.pod_routes import PodRoutes
+from lbctl_dataplane.rules.tables import batch as nft_batch
+from lbctl_dataplane.rules.tables.elements import Elements
 
 PLACES = (
     build.place(),
@@ -57,11 +59,11 @@ passes = st.lists(st.tuples(serving, routes), min_size=1, max_size=5)
 def wanted(serving: list[Frontend], ways: PodRoutes) -> Elements:
     here = {build.ip(pod) for pod in PODS if ways.lead_to(build.ip(pod))}
     merged, numbers = (
-        dict(nft_rules.frame(["svc0"], ["svc0"])),
+        dict(contents.frame(["svc0"], ["svc0"])),
         Numbers(constants.PLACE_NUMBER, NUMBERS),
     )
     for entry in serving:
-        merged.update(nft_rules.elements(entry, here, numbers))
+        merged.update(contents.elements(entry, here, numbers))
     return merged
 
 

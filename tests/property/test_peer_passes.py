@@ -11,19 +11,21 @@ import dataplane_builders as build
 import nft_kernel
 from lbctl.model.virtual_service import Policy, VirtualService
 from lbctl.translate.endpoints import Endpoint
-from lbctl_dataplane.rules import constants, ovs, peer_table
-from lbctl_dataplane.rules.compiler import Compiler
-from lbctl_dataplane.rules.legs import Knowledge, LegAddress, ServingNode
-from lbctl_dataplane.rules.nft_elements import Element, Elements, KeptTable
-from lbctl_dataplane.rules.openflow import FlowKey, Tables
-from lbctl_dataplane.rules.ovs_peers import FlowsDrawing
-from lbctl_dataplane.rules.peering import ElementsDrawing, Ground, Peering
-from lbctl_dataplane.rules.sharing import Known
+from lbctl_dataplane.rules import constants
+from lbctl_dataplane.rules.ovs import pipeline
+from lbctl_dataplane.rules.ovs.compiler import Compiler
+from lbctl_dataplane.rules.ovs.openflow import FlowKey, Tables
+from lbctl_dataplane.rules.ovs.peers import FlowsDrawing
+from lbctl_dataplane.rules.peers import layout
+from lbctl_dataplane.rules.peers.peering import ElementsDrawing, Ground, Peering
+from lbctl_dataplane.rules.router.legs import Knowledge, LegAddress, ServingNode
+from lbctl_dataplane.rules.router.sharing import Known
+from lbctl_dataplane.rules.tables.elements import Element, Elements, KeptTable
 
-SWITCH = ovs.Ground(
+SWITCH = pipeline.Ground(
     100, "02:00:00:00:00:01", "02:1b:c7:00:00:01", legs=(build.ip("172.31.240.11"),)
 )
-TABLE = peer_table.table("svc0", "lbctl-vx")
+TABLE = layout.table("svc0", "lbctl-vx")
 NAMES = ("node-1", "node-2", "node-3")
 SERVICES = ("a", "b")
 VIPS = ("198.18.0.1", "198.18.0.2", "2001:2::1")

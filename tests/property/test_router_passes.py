@@ -10,14 +10,15 @@ import dataplane_builders as build
 from lbctl import delta
 from lbctl.model.virtual_service import Listener, VirtualService
 from lbctl.translate.endpoints import Endpoint
-from lbctl_dataplane.backends.routes import Kernel, Wanted
+from lbctl_dataplane.backends.router.kernel import Kernel, Wanted
 from lbctl_dataplane.router_table import RouterTable
-from lbctl_dataplane.rules import flows, frontend, legs, routes, spread
+from lbctl_dataplane.rules import frontend
 from lbctl_dataplane.rules.frontend import Place
-from lbctl_dataplane.rules.legs import Knowledge, LegAddress, ServingNode, Shares
-from lbctl_dataplane.rules.routes import Key
-from lbctl_dataplane.rules.spread import Ruleset, Spread
-from lbctl_dataplane.rules.spreading import Known
+from lbctl_dataplane.rules.router import flows, legs, routes, spread
+from lbctl_dataplane.rules.router.legs import Knowledge, LegAddress, ServingNode, Shares
+from lbctl_dataplane.rules.router.routes import Key
+from lbctl_dataplane.rules.router.spread import Ruleset, Spread
+from lbctl_dataplane.rules.router.spreading import Known
 
 LINKS = routes.parse_links(
     '[{"ifname":"l","addr_info":[{"local":"172.31.241.1","prefixlen":24,"scope":"global"},'

@@ -11,9 +11,10 @@ from enum import StrEnum
 
 from lbctl.model.virtual_service import Address, Phase, VirtualService
 from lbctl.translate.failing import Failing, by_key, without_failing
-from lbctl_dataplane.rules import frontend, legs
+from lbctl_dataplane.rules import frontend
 from lbctl_dataplane.rules.frontend import Claim, Frontend, Member, Place
-from lbctl_dataplane.rules.legs import Knowledge, ServingNode
+from lbctl_dataplane.rules.router import legs
+from lbctl_dataplane.rules.router.legs import Knowledge, ServingNode
 
 
 class Verdict(StrEnum):

@@ -3,10 +3,11 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
-from lbctl_dataplane.rules import constants, peering, tracer
+from lbctl_dataplane.rules import constants, tracer
 from lbctl_dataplane.rules.frontend import Claim
-from lbctl_dataplane.rules.legs import Forwarding, Knowledge, ServingNode
-from lbctl_dataplane.rules.peering import Ground
+from lbctl_dataplane.rules.peers import peering
+from lbctl_dataplane.rules.peers.peering import Ground
+from lbctl_dataplane.rules.router.legs import Forwarding, Knowledge, ServingNode
 from lbctl_dataplane.rules.tracer import Detour, Packet, Trace, Verdict, Way
 
 LINK = "link"

@@ -6,9 +6,9 @@ import dataplane_builders as build
 from lbctl.model.virtual_service import VirtualService
 from lbctl.translate.endpoints import Endpoint
 from lbctl_dataplane.rules.kept import Kept
-from lbctl_dataplane.rules.legs import Knowledge, LegAddress, ServingNode
-from lbctl_dataplane.rules.sharing import Known, Legs
-from lbctl_dataplane.rules.spreading import Spreading
+from lbctl_dataplane.rules.router.legs import Knowledge, LegAddress, ServingNode
+from lbctl_dataplane.rules.router.sharing import Known, Legs
+from lbctl_dataplane.rules.router.spreading import Spreading
 
 PORTS = (("", "TCP", 80),)
 NODES = {

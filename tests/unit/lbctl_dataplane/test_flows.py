@@ -5,8 +5,9 @@ import pytest
 import dataplane_builders as build
 from lbctl.model.virtual_service import Listener
 from lbctl.translate.endpoints import Endpoint
-from lbctl_dataplane.rules import flows, frontend
-from lbctl_dataplane.rules.flows import AllBut, Ended, Flows
+from lbctl_dataplane.rules import frontend
+from lbctl_dataplane.rules.router import flows
+from lbctl_dataplane.rules.router.flows import AllBut, Ended, Flows
 
 AT = build.place(protocol="UDP")
 AT6 = build.place("2001:2::1", "UDP")

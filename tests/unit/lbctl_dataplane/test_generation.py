@@ -3,7 +3,7 @@
 import pytest
 
 from lbctl.model import errors
-from lbctl_dataplane.backends import generation
+from lbctl_dataplane.backends.tables import generation
 
 ANSWER = bytes.fromhex(
     "300000000f0a000001000000d110000000000001080001000000000108000200000010d10b000300707974686f6e0000"

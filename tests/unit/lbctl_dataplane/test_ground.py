@@ -6,8 +6,8 @@ import pytest
 
 import dataplane_builders as build
 from lbctl.model import errors
-from lbctl_dataplane.backends import ground, ovsdb
-from lbctl_dataplane.rules import ovs
+from lbctl_dataplane.backends.ovs import ground, ovsdb
+from lbctl_dataplane.rules.ovs import pipeline
 
 NAMES = ground.Names("br-int", "svc0")
 
@@ -48,7 +48,7 @@ POD = interface(
 
 def test_ports_of_pods_are_known_by_address() -> None:
     found = ground.read(rows(BRIDGE, SERVICE, POD), NAMES)
-    port = ovs.PodPort(5, "02:00:00:00:01:01", "veth1")
+    port = pipeline.PodPort(5, "02:00:00:00:01:01", "veth1")
     assert found.ground.pods == {build.ip("10.0.0.1"): port, build.ip("fd00::1"): port}
     assert found.ground.service_port == 100
     assert found.ground.gateway_mac == "02:00:00:00:00:01"

@@ -3,7 +3,7 @@
 import json
 
 from lbctl import delta
-from lbctl_dataplane.rules import guard
+from lbctl_dataplane.rules.ovs import guard
 
 
 def listing(*chains: tuple[str, str]) -> str:

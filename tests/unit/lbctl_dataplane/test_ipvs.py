@@ -2,8 +2,9 @@
 
 import dataplane_builders as build
 from lbctl.delta import Delta
-from lbctl_dataplane.rules import constants, ipvs
-from lbctl_dataplane.rules.ipvs import Changes, RealServer, Step, VirtualServer
+from lbctl_dataplane.rules import constants
+from lbctl_dataplane.rules.ipvs import balancer
+from lbctl_dataplane.rules.ipvs.balancer import Changes, RealServer, Step, VirtualServer
 
 PLACE = build.place()
 ONE, TWO = build.ip("10.0.0.1"), build.ip("10.0.0.2")
@@ -21,73 +22,73 @@ TCP  C6120001:0050 mh
 """  # noqa: W291
 
 
-def real(address: str = "10.0.0.1", at: ipvs.Place = PLACE) -> RealServer:
+def real(address: str = "10.0.0.1", at: balancer.Place = PLACE) -> RealServer:
     return RealServer(at, build.ip(address), 8080)
 
 
 def changes(
-    servers: Delta[ipvs.Place, VirtualServer] | None = None,
+    servers: Delta[balancer.Place, VirtualServer] | None = None,
     members: Delta[RealServer, int] | None = None,
-    known: frozenset[ipvs.Place | RealServer] = frozenset(),
+    known: frozenset[balancer.Place | RealServer] = frozenset(),
 ) -> Changes:
-    none: Delta[ipvs.Place, VirtualServer] = Delta({}, frozenset())
+    none: Delta[balancer.Place, VirtualServer] = Delta({}, frozenset())
     return Changes(servers or none, members or Delta({}, frozenset()), known)
 
 
 def test_a_listing_tells_the_members_of_places_and_their_weights() -> None:
     six = build.place("2001:2::1", "UDP")
-    assert ipvs.parse_members(LISTING) == {
+    assert balancer.parse_members(LISTING) == {
         real("fd00::1", six): 1,
         real("10.0.0.1"): 0,
-        real("10.0.0.2"): ipvs.FOREIGN_FORWARDING,
+        real("10.0.0.2"): balancer.FOREIGN_FORWARDING,
     }
 
 
 def test_what_has_no_cookie_is_somebody_elses() -> None:
     other = build.place(port=81)
-    servers = {PLACE: VirtualServer(COOKIE), other: VirtualServer(ipvs.BY_PORT)}
+    servers = {PLACE: VirtualServer(COOKIE), other: VirtualServer(balancer.BY_PORT)}
     members = {real(): 1, real(at=other): 1}
-    assert ipvs.ours(servers, members, ()) == ({PLACE: servers[PLACE]}, {real(): 1})
+    assert balancer.ours(servers, members, ()) == ({PLACE: servers[PLACE]}, {real(): 1})
 
 
 def test_what_was_ours_is_ours_after_an_edit() -> None:
     servers, members = {PLACE: VirtualServer(0, 0, "rr")}, {real(): 1}
-    assert ipvs.ours(servers, members, {PLACE}) == (servers, members)
+    assert balancer.ours(servers, members, {PLACE}) == (servers, members)
 
 
 def test_without_affinity_the_clients_port_counts() -> None:
-    server = ipvs.virtual_server(build.frontend(PLACE, "10.0.0.1"), ())
-    assert server == VirtualServer(COOKIE | ipvs.FALL_BACK | ipvs.BY_PORT, 0, "mh")
+    server = balancer.virtual_server(build.frontend(PLACE, "10.0.0.1"), ())
+    assert server == VirtualServer(COOKIE | balancer.FALL_BACK | balancer.BY_PORT, 0, "mh")
     assert server.ours
 
 
 def test_affinity_keeps_a_client_for_its_time() -> None:
     sticky = build.frontend(PLACE, "10.0.0.1", affinity=True, affinity_timeout_s=60)
-    flags = COOKIE | ipvs.FALL_BACK | ipvs.PERSISTENT
-    assert ipvs.virtual_server(sticky, ()) == VirtualServer(flags, 60)
+    flags = COOKIE | balancer.FALL_BACK | balancer.PERSISTENT
+    assert balancer.virtual_server(sticky, ()) == VirtualServer(flags, 60)
 
 
 def test_affinity_without_a_time_is_a_function_of_the_address() -> None:
     hashed = build.frontend(PLACE, "10.0.0.1", affinity=True)
-    assert ipvs.virtual_server(hashed, ()) == VirtualServer(COOKIE | ipvs.FALL_BACK, 0)
+    assert balancer.virtual_server(hashed, ()) == VirtualServer(COOKIE | balancer.FALL_BACK, 0)
 
 
 def test_another_algorithm_is_another_scheduler_where_the_kernel_has_it() -> None:
     asking = build.frontend(PLACE, "10.0.0.1", algorithm="least-connections")
-    assert ipvs.virtual_server(asking, {"wrr"}) == VirtualServer(COOKIE, 0, "wlc")
-    usual = ipvs.virtual_server(build.frontend(PLACE, "10.0.0.1"), ())
-    assert ipvs.virtual_server(asking, {"wlc"}) == usual
+    assert balancer.virtual_server(asking, {"wrr"}) == VirtualServer(COOKIE, 0, "wlc")
+    usual = balancer.virtual_server(build.frontend(PLACE, "10.0.0.1"), ())
+    assert balancer.virtual_server(asking, {"wlc"}) == usual
 
 
 def test_a_lingering_member_has_no_weight_and_one_without_a_route_is_left_out() -> None:
     frontend = build.frontend(PLACE, "10.0.0.1", "10.99.0.9", lingering=build.members("10.0.0.2"))
-    assert ipvs.real_servers(frontend, {ONE, TWO}) == {real("10.0.0.1"): 1, real("10.0.0.2"): 0}
+    assert balancer.real_servers(frontend, {ONE, TWO}) == {real("10.0.0.1"): 1, real("10.0.0.2"): 0}
 
 
 def test_who_gets_connections_comes_before_who_gets_no_more() -> None:
     three, four = real("10.0.0.3"), real("10.0.0.4")
     members = Delta({real("10.0.0.1"): 0, three: 2}, frozenset({four}))
-    found = list(ipvs.steps(changes(members=members, known=frozenset({real("10.0.0.1")}))))
+    found = list(balancer.steps(changes(members=members, known=frozenset({real("10.0.0.1")}))))
     assert found == [
         Step("add", PLACE, member=three, weight=2),
         Step("set", PLACE, member=real("10.0.0.1"), weight=0),
@@ -97,7 +98,7 @@ def test_who_gets_connections_comes_before_who_gets_no_more() -> None:
 
 def test_a_place_that_goes_takes_its_members_with_it() -> None:
     gone = changes(Delta({}, frozenset({PLACE})), Delta({}, frozenset({real()})))
-    assert [(step.verb, step.place, step.member) for step in ipvs.steps(gone)] == [
+    assert [(step.verb, step.place, step.member) for step in balancer.steps(gone)] == [
         ("del", PLACE, None)
     ]
 
@@ -105,7 +106,7 @@ def test_a_place_that_goes_takes_its_members_with_it() -> None:
 def test_a_place_is_there_before_its_members() -> None:
     server = VirtualServer(COOKIE)
     new = changes(Delta({PLACE: server}, frozenset()), Delta({real(): 1}, frozenset()))
-    assert list(ipvs.steps(new)) == [
+    assert list(balancer.steps(new)) == [
         Step("add", PLACE, server),
         Step("add", PLACE, member=real(), weight=1),
     ]

@@ -5,7 +5,7 @@ import json
 import dataplane_builders as build
 from lbctl_dataplane.rules import pod_routes
 from lbctl_dataplane.rules.frontend import Place
-from lbctl_dataplane.rules.ipvs_compiler import IpvsCompiler, Tables
+from lbctl_dataplane.rules.ipvs.compiler import IpvsCompiler, Tables
 from lbctl_dataplane.rules.pod_routes import PodRoutes
 
 ROUTES = pod_routes.parse({4: json.dumps([{"dst": "10.0.0.0/24", "dev": "cni0"}]), 6: ""}, ())

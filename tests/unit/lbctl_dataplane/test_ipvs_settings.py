@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from lbctl.model import errors
-from lbctl_dataplane.backends import ipvs
+from lbctl_dataplane.backends.ipvs import backend as ipvs
 
 WANTED = {"vs/conntrack": "1", "vs/expire_nodest_conn": "1"}
 

@@ -7,8 +7,9 @@ import pytest
 
 import dataplane_builders as build
 from lbctl.translate.endpoints import Endpoint
-from lbctl_dataplane.rules import frontend, legs
-from lbctl_dataplane.rules.legs import Knowledge, LegAddress, ServingNode
+from lbctl_dataplane.rules import frontend
+from lbctl_dataplane.rules.router import legs
+from lbctl_dataplane.rules.router.legs import Knowledge, LegAddress, ServingNode
 
 CLAIM = frontend.claims([build.service(vips=["198.18.0.1"])])[0]
 

@@ -5,9 +5,10 @@ import struct
 import pytest
 
 import nft_kernel
-from lbctl_dataplane.rules import netlink, nft_batch
-from lbctl_dataplane.rules.nft_elements import Element, Moves, Table
-from lbctl_dataplane.rules.nft_table import TABLE
+from lbctl_dataplane.rules.nft.layout import TABLE
+from lbctl_dataplane.rules.tables import batch as nft_batch
+from lbctl_dataplane.rules.tables import netlink
+from lbctl_dataplane.rules.tables.elements import Element, Moves, Table
 
 PLACE, SIX = "198.18.0.1 . 6 . 80", "2001:2::1 . 17 . 53"
 ACKNOWLEDGE = 4

@@ -4,8 +4,9 @@ import struct
 
 import pytest
 
-from lbctl_dataplane.backends import limit_counter
-from lbctl_dataplane.rules import netlink, nft_counter
+from lbctl_dataplane.backends.tables import counter as limit_counter
+from lbctl_dataplane.rules.tables import counter as nft_counter
+from lbctl_dataplane.rules.tables import netlink
 
 COUNT = struct.pack(">Q", 7)
 

@@ -5,7 +5,7 @@ import struct
 import pytest
 
 from lbctl.model.policy import Limits
-from lbctl_dataplane.rules import nft_limits
+from lbctl_dataplane.rules.nft import limits as nft_limits
 
 
 def attribute(kind: int, value: bytes) -> bytes:

@@ -7,12 +7,13 @@ import pytest
 import dataplane_builders as build
 import nft_kernel
 from lbctl.model.policy import Limits
-from lbctl_dataplane.rules import constants, maglev, nft_rules
+from lbctl_dataplane.rules import constants, maglev
 from lbctl_dataplane.rules.frontend import Frontend
-from lbctl_dataplane.rules.nft_compiler import NftCompiler
-from lbctl_dataplane.rules.nft_elements import Element, Elements
-from lbctl_dataplane.rules.nft_table import TABLE
+from lbctl_dataplane.rules.nft import contents
+from lbctl_dataplane.rules.nft.compiler import NftCompiler
+from lbctl_dataplane.rules.nft.layout import TABLE
 from lbctl_dataplane.rules.place_numbers import Numbers
+from lbctl_dataplane.rules.tables.elements import Element, Elements
 
 ONE = "10.0.0.1"
 HERE = {build.ip(text) for text in (ONE, "10.0.0.2", "fd00::1", "fd00::2")}
@@ -25,7 +26,7 @@ def numbers() -> Numbers:
 
 def elements(*addresses: str, vip: str = "198.18.0.1", **fields: object) -> Elements:
     wanted = build.frontend(build.place(vip), *addresses, **fields)
-    return nft_rules.elements(wanted, HERE, numbers())
+    return contents.elements(wanted, HERE, numbers())
 
 
 def test_one_member_needs_no_table() -> None:
@@ -127,7 +128,7 @@ def test_a_place_that_asks_for_more_takes_the_careful_way(asked: dict[str, objec
 
 def test_equal_members_share_their_table() -> None:
     first, second = (
-        nft_rules.elements(
+        contents.elements(
             Frontend("default.kuard", build.place(port=port), build.members(ONE, "10.0.0.2")),
             HERE,
             numbers(),
@@ -139,7 +140,7 @@ def test_equal_members_share_their_table() -> None:
 
 def test_a_member_less_changes_its_slots_and_nothing_else() -> None:
     three, two = (
-        {Element("ends4", KEY): nft_rules.ends(build.members(*addresses), in_turn=False)}
+        {Element("ends4", KEY): contents.ends(build.members(*addresses), in_turn=False)}
         for addresses in ((ONE, "10.0.0.2", "10.0.0.3", "10.0.0.4"), (ONE, "10.0.0.2", "10.0.0.3"))
     )
     (text,) = TABLE.transactions(two, three)
@@ -151,7 +152,7 @@ def test_a_member_less_changes_its_slots_and_nothing_else() -> None:
 
 def test_the_way_to_a_place_changes_with_its_members() -> None:
     places = {
-        KEY.replace("198.18.0.1", f"198.18.0.{number}"): nft_rules.ends(
+        KEY.replace("198.18.0.1", f"198.18.0.{number}"): contents.ends(
             build.members(ONE, f"10.0.1.{number}"), in_turn=False
         )
         for number in range(250)
@@ -227,4 +228,4 @@ def test_no_table_is_not_whole() -> None:
 def test_what_the_compiler_did_not_read_it_replaces() -> None:
     texts, changed = NftCompiler(["svc0"], pinged=["svc0"]).table.transactions()
     assert texts[0].startswith("add table inet lbctl-node\ndelete table inet lbctl-node\n")
-    assert changed == len(TABLE.chains) + len(nft_rules.frame(["svc0"], ["svc0"]))
+    assert changed == len(TABLE.chains) + len(contents.frame(["svc0"], ["svc0"]))

@@ -5,10 +5,10 @@ import struct
 
 import pytest
 
-from lbctl_dataplane.rules import netlink, nft_wire
-from lbctl_dataplane.rules.nft_elements import Element, Ends
-from lbctl_dataplane.rules.nft_found import Found
-from lbctl_dataplane.rules.nft_table import TABLE
+from lbctl_dataplane.rules.nft.layout import TABLE
+from lbctl_dataplane.rules.tables import netlink, wire
+from lbctl_dataplane.rules.tables.elements import Element, Ends
+from lbctl_dataplane.rules.tables.found import Found
 
 RULE = bytes.fromhex(
     "0f0001006c6263746c2d6e6f646500000b00020072656675736500000c00030000000000000000"
@@ -40,27 +40,27 @@ def taken(home: str, *elements: bytes) -> dict[Element, Ends] | None:
             found.rule(chain, mark)
     for name in TABLE.homes:
         found.home(name)
-    nft_wire.take_elements(found, nft_wire.home(TABLE, home), attribute(3, b"".join(elements)))
+    wire.take_elements(found, wire.home(TABLE, home), attribute(3, b"".join(elements)))
     return found.elements()
 
 
 def test_a_rule_of_a_real_kernel_is_told_by_its_comment() -> None:
     found = Found(TABLE)
-    nft_wire.take_rule(found, RULE)
+    wire.take_rule(found, RULE)
     assert found.marks() == {"refuse": ("b423e8f80b5e212a",)}
 
 
 def test_a_rule_without_a_comment_is_one() -> None:
     found = Found(TABLE)
-    nft_wire.take_rule(found, attribute(2, b"vip4\0") + attribute(7, b"\x01\x02ab"))
+    wire.take_rule(found, attribute(2, b"vip4\0") + attribute(7, b"\x01\x02ab"))
     assert found.marks() == {"vip4": ("",)}
 
 
 def test_chains_of_other_tables_and_sets_of_single_rules_are_none_of_ours() -> None:
     found = Found(TABLE)
-    nft_wire.take_chain(found, attribute(1, b"proxy\0") + attribute(3, b"services\0"))
-    nft_wire.take_chain(found, attribute(1, b"lbctl-node\0") + attribute(3, b"guard\0"))
-    nft_wire.take_home(found, attribute(2, b"__set0\0") + attribute(3, (3).to_bytes(4)))
+    wire.take_chain(found, attribute(1, b"proxy\0") + attribute(3, b"services\0"))
+    wire.take_chain(found, attribute(1, b"lbctl-node\0") + attribute(3, b"guard\0"))
+    wire.take_home(found, attribute(2, b"__set0\0") + attribute(3, (3).to_bytes(4)))
     assert found.marks() == {"guard": ()}
     assert found.elements() is None
 
@@ -133,10 +133,10 @@ def test_ranges_are_networks_where_they_can_be(first: str, last: str, words: str
 
 def test_every_set_of_ours_can_be_read() -> None:
     for name in TABLE.homes:
-        assert nft_wire.home(TABLE, name).key
+        assert wire.home(TABLE, name).key
 
 
 def test_an_answer_that_was_cut_off_ends() -> None:
-    asked = netlink.request(netlink.GET_SET, nft_wire.attribute_of(TABLE))
+    asked = netlink.request(netlink.GET_SET, wire.attribute_of(TABLE))
     assert [message.kind for message in netlink.messages(asked)] == [netlink.GET_SET]
     assert list(netlink.attributes(b"\0\0\0\0" * 3)) == [(0, b"")] * 3

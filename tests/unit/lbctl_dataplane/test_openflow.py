@@ -1,8 +1,8 @@
 """The text of ovs-ofctl, both ways."""
 
 import dataplane_whole as whole
-from lbctl_dataplane.rules import openflow
-from lbctl_dataplane.rules.openflow import FlowKey, Tables
+from lbctl_dataplane.rules.ovs import openflow
+from lbctl_dataplane.rules.ovs.openflow import FlowKey, Tables
 
 DUMP = """\
  cookie=0x1bc7000000000000, priority=2000,in_port=100 actions=goto_table:20

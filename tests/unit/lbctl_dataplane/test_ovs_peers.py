@@ -5,15 +5,18 @@ from collections import Counter
 from dataclasses import replace
 
 import dataplane_builders as build
-from lbctl_dataplane.rules import asking, constants, legs, openflow, ovs_peers, peer_table
+from lbctl_dataplane.rules import asking, constants
 from lbctl_dataplane.rules.frontend import Place
-from lbctl_dataplane.rules.legs import LegAddress, ServingNode
-from lbctl_dataplane.rules.nft_elements import Element
-from lbctl_dataplane.rules.openflow import FlowKey
-from lbctl_dataplane.rules.ovs import Ground
-from lbctl_dataplane.rules.ovs_peers import FlowsDrawing, Part
-from lbctl_dataplane.rules.peering import Ground as Around
-from lbctl_dataplane.rules.peering import Passed, Share
+from lbctl_dataplane.rules.ovs import openflow, peers
+from lbctl_dataplane.rules.ovs.openflow import FlowKey
+from lbctl_dataplane.rules.ovs.peers import FlowsDrawing, Part
+from lbctl_dataplane.rules.ovs.pipeline import Ground
+from lbctl_dataplane.rules.peers import layout
+from lbctl_dataplane.rules.peers.peering import Ground as Around
+from lbctl_dataplane.rules.peers.peering import Passed, Share
+from lbctl_dataplane.rules.router import legs
+from lbctl_dataplane.rules.router.legs import LegAddress, ServingNode
+from lbctl_dataplane.rules.tables.elements import Element
 
 OWN, PEER = "02:00:00:00:00:01", "02:00:00:00:00:02"
 LINK = (ipaddress.ip_network("172.31.240.0/24"),)
@@ -33,7 +36,7 @@ NODES = {"node-1": node(1, OWN), "node-2": node(2, PEER)}
 
 def share(number: int, weight: int = 1) -> Share:
     leg = NODES[f"node-{number}"].legs[0]
-    return Share(f"node-{number}", peer_table.HERE if number == 1 else NUMBER, leg, weight)
+    return Share(f"node-{number}", layout.HERE if number == 1 else NUMBER, leg, weight)
 
 
 def passed(place: Place, *shares: Share, by_client: bool = False, linger: int = 0) -> Passed:
@@ -58,7 +61,7 @@ def test_a_peer_gets_packets_as_they_are_but_for_the_link() -> None:
 
 def test_what_stays_here_goes_on_as_if_there_were_no_peers() -> None:
     flows = in_table(drawn(passed(build.place(), share(1), share(2))), constants.TABLE_PEERS)
-    actions = flows[f"tcp,reg0={peer_table.HERE:#x},nw_dst=198.18.0.1,tp_dst=80"]
+    actions = flows[f"tcp,reg0={layout.HERE:#x},nw_dst=198.18.0.1,tp_dst=80"]
     assert actions.endswith("),ct(table=21,zone=10,nat)")
 
 
@@ -79,7 +82,7 @@ def test_datagrams_are_remembered_by_both_addresses_and_ports() -> None:
         part = FlowsDrawing(SWITCH, {}).place(passed(place, replace(share(2), leg=leg)), nodes)
         (learn,) = (text for text in part.flows.values() if "learn" in text)
         assert f"{family}_SRC[],{family}_DST[],NXM_OF_UDP_SRC[],NXM_OF_UDP_DST[]," in learn
-        assert f"idle_timeout={peer_table.DATAGRAM_S}" in learn
+        assert f"idle_timeout={layout.DATAGRAM_S}" in learn
 
 
 def test_who_only_lingers_keeps_flows_and_is_chosen_by_nobody() -> None:
@@ -99,7 +102,7 @@ def test_nodes_have_buckets_by_their_weights_with_the_same_numbers_everywhere() 
     (body,) = drawn(passed(build.place(), *shares)).groups.values()
     assert body.startswith("type=select,selection_method=hash,fields(ip_src,tcp_src),bucket=")
     assert (body.count("0x1->reg0"), body.count(f"{NUMBER:#x}->reg0")) == (1, 2)
-    other = replace(shares[0], number=NUMBER), replace(shares[1], number=peer_table.HERE)
+    other = replace(shares[0], number=NUMBER), replace(shares[1], number=layout.HERE)
     (mirrored,) = drawn(passed(build.place(), *other)).groups.values()
     numbers = [part.partition(",")[0] for part in body.split("bucket_id:")]
     assert numbers == [part.partition(",")[0] for part in mirrored.split("bucket_id:")]
@@ -110,7 +113,7 @@ def test_large_weights_make_a_group_of_bounded_size() -> None:
     (body,) = drawn(passed(build.place(), *shares)).groups.values()
     kinds = Counter(part.partition(",")[0] for part in body.split("set_field:")[1:])
     assert len(kinds) == 2
-    assert kinds.total() <= ovs_peers.MOST_BUCKETS + 1
+    assert kinds.total() <= peers.MOST_BUCKETS + 1
 
 
 def test_affinity_leaves_the_port_out() -> None:
@@ -146,7 +149,7 @@ def test_peers_on_other_links_are_not_told_by_their_mac() -> None:
 
 
 def test_a_peer_that_does_not_say_its_mac_is_sent_nothing() -> None:
-    found = ovs_peers.addressed({**NODES, "node-3": node(3, "")})
+    found = peers.addressed({**NODES, "node-3": node(3, "")})
     assert [name for name, known in found.items() if known.legs] == ["node-1", "node-2"]
 
 
@@ -158,8 +161,8 @@ def test_what_is_learned_is_not_read_as_ours_and_the_groups_are() -> None:
 
 def test_known_gateways_are_read_from_a_dump() -> None:
     dump = " cookie=0x1bc9, table=33, priority=100,ipv6 actions=set_field:x->eth_src\n"
-    assert ovs_peers.gateways_known(dump) == {6}
-    assert ovs_peers.gateways_known(f"{dump}{dump.replace('ipv6', 'ip')}") == {4, 6}
+    assert peers.gateways_known(dump) == {6}
+    assert peers.gateways_known(f"{dump}{dump.replace('ipv6', 'ip')}") == {4, 6}
 
 
 def test_a_question_for_an_ipv4_address_is_an_arp_request() -> None:

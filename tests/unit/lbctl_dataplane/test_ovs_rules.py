@@ -9,17 +9,19 @@ import pytest
 import dataplane_builders as build
 import dataplane_whole as whole
 from lbctl.model.policy import Limits
-from lbctl_dataplane.rules import constants, nft_limits, openflow, ovs
-from lbctl_dataplane.rules.openflow import FlowKey, Tables
+from lbctl_dataplane.rules import constants
+from lbctl_dataplane.rules.nft import limits
+from lbctl_dataplane.rules.ovs import openflow, pipeline
+from lbctl_dataplane.rules.ovs.openflow import FlowKey, Tables
 
-GROUND = ovs.Ground(
+GROUND = pipeline.Ground(
     service_port=100,
     service_mac="02:00:00:00:00:64",
     gateway_mac="02:00:00:00:00:01",
     pods={
-        build.ip("10.0.0.1"): ovs.PodPort(1, "02:00:00:00:01:01", "pod1"),
-        build.ip("10.0.0.2"): ovs.PodPort(2, "02:00:00:00:01:02", "pod2"),
-        build.ip("fd00::1"): ovs.PodPort(1, "02:00:00:00:01:01", "pod1"),
+        build.ip("10.0.0.1"): pipeline.PodPort(1, "02:00:00:00:01:01", "pod1"),
+        build.ip("10.0.0.2"): pipeline.PodPort(2, "02:00:00:00:01:02", "pod2"),
+        build.ip("fd00::1"): pipeline.PodPort(1, "02:00:00:00:01:01", "pod1"),
     },
 )
 GOLDEN = """\
@@ -90,7 +92,7 @@ def test_a_member_without_a_port_is_left_out_and_named() -> None:
     wanted = build.frontend(build.place(), "10.0.0.9", "10.0.0.1")
     tables = whole.desired([wanted], GROUND)
     assert not any("10.0.0.9" in text for text in (*tables.groups.values(), *tables.flows.values()))
-    assert ovs.missing_pods(wanted, GROUND) == (build.ip("10.0.0.9"),)
+    assert pipeline.missing_pods(wanted, GROUND) == (build.ip("10.0.0.9"),)
 
 
 @pytest.mark.parametrize(
@@ -132,7 +134,7 @@ def test_a_bucket_keeps_its_number_while_others_come_and_go() -> None:
 
 def test_places_get_different_groups_in_our_range() -> None:
     places = [build.place(f"198.18.{n // 250}.{n % 250}") for n in range(3000)]
-    known = ovs.group_numbers()
+    known = pipeline.group_numbers()
     numbers = [known.of(place) for place in places]
     assert len(set(numbers)) == 3000
     assert all(number >> 24 == constants.GROUP_PREFIX >> 24 for number in numbers)
@@ -143,7 +145,7 @@ def test_places_get_different_groups_in_our_range() -> None:
 
 
 def test_the_switch_answers_for_its_legs() -> None:
-    ground = ovs.Ground(
+    ground = pipeline.Ground(
         100,
         "02:00:00:00:00:64",
         "02:00:00:00:00:01",
@@ -163,8 +165,8 @@ def test_addresses_are_read_back_from_flows() -> None:
         build.frontend(build.place("2001:2::1"), "fd00::1"),
     ]
     tables = whole.desired(wanted, GROUND)
-    assert ovs.pod_addresses(tables.flows) == {build.ip("10.0.0.1"), build.ip("fd00::1")}
-    assert ovs.vip_addresses(tables.flows) == {build.ip("198.18.0.1"), build.ip("2001:2::1")}
+    assert pipeline.pod_addresses(tables.flows) == {build.ip("10.0.0.1"), build.ip("fd00::1")}
+    assert pipeline.vip_addresses(tables.flows) == {build.ip("198.18.0.1"), build.ip("2001:2::1")}
 
 
 def test_weights_other_than_one_are_written() -> None:
@@ -221,7 +223,7 @@ def test_who_does_not_remember_learns_nothing() -> None:
     assert constants.PRIORITY_REMEMBERED not in {key.priority for key in tables.flows}
 
 
-def limited(rate: int, ground: ovs.Ground = GROUND, **fields: Any) -> Tables:
+def limited(rate: int, ground: pipeline.Ground = GROUND, **fields: Any) -> Tables:
     wanted = build.frontend(build.place(), "10.0.0.1", **fields)
     wanted = dataclasses.replace(wanted, limits=Limits(connections_per_s=rate))
     return whole.desired([wanted], ground)
@@ -239,6 +241,6 @@ def test_a_limited_place_counts_new_connections_before_its_group() -> None:
 
 def test_no_meter_where_there_is_no_limit_or_no_switch_that_has_them() -> None:
     unable = dataclasses.replace(GROUND, meters=False)
-    for tables in (limited(0), limited(nft_limits.FASTEST + 1), limited(9, unable)):
+    for tables in (limited(0), limited(limits.FASTEST + 1), limited(9, unable)):
         assert tables.meters == {}
         assert not any("meter" in actions for actions in tables.flows.values())

@@ -8,12 +8,13 @@ import pytest
 import dataplane_builders as build
 from lbctl.model.virtual_service import Policy
 from lbctl.translate.endpoints import Endpoint
-from lbctl_dataplane.rules import maglev, peer_table, peering
+from lbctl_dataplane.rules import maglev
 from lbctl_dataplane.rules.kept import Kept
-from lbctl_dataplane.rules.legs import Knowledge, LegAddress, ServingNode
-from lbctl_dataplane.rules.nft_elements import Element, Elements, Ends
-from lbctl_dataplane.rules.peering import Ground, Peering
-from lbctl_dataplane.rules.sharing import Known
+from lbctl_dataplane.rules.peers import layout, peering
+from lbctl_dataplane.rules.peers.peering import Ground, Peering
+from lbctl_dataplane.rules.router.legs import Knowledge, LegAddress, ServingNode
+from lbctl_dataplane.rules.router.sharing import Known
+from lbctl_dataplane.rules.tables.elements import Element, Elements, Ends
 
 PORTS = (("", "TCP", 8080),)
 PLACE = "198.18.0.1 . 6 . 80"
@@ -85,14 +86,14 @@ def test_where_the_fabric_weighs_members_here_serve_alone() -> None:
 
 def test_where_the_fabric_cannot_weigh_this_node_is_one_among_its_peers() -> None:
     found = slots(Node(everywhere=True).told(*ends("node-1", "node-2")))
-    assert set(found) == {peering.mark(peer_table.HERE), MARKS["node-2"]}
+    assert set(found) == {peering.mark(layout.HERE), MARKS["node-2"]}
 
 
 def test_all_nodes_choose_alike() -> None:
     one = slots(Node(everywhere=True).told(*ends("node-1", "node-2", "node-3")))
     ground = replace(GROUND, name="node-2")
     other = slots(Node(everywhere=True).told(*ends("node-1", "node-2", "node-3"), ground=ground))
-    here, names = peering.mark(peer_table.HERE), {mark: name for name, mark in MARKS.items()}
+    here, names = peering.mark(layout.HERE), {mark: name for name, mark in MARKS.items()}
     own = {"node-1": peering.mark(peering.numbers(NODES, "node-2")["node-1"])}
     assert [own.get(names[mark], mark) for mark in one] == [
         MARKS["node-2"] if mark == here else mark for mark in other
@@ -162,7 +163,7 @@ def test_a_node_that_is_gone_leaves_nothing() -> None:
 def test_marks_are_neither_none_nor_ours_and_the_same_everywhere() -> None:
     numbers = peering.numbers([f"node-{n}" for n in range(500)], "node-7")
     assert len(set(numbers.values())) == len(numbers) == 500
-    assert numbers["node-7"] == peer_table.HERE
+    assert numbers["node-7"] == layout.HERE
     others = peering.numbers([f"node-{n}" for n in range(500)], "node-8")
     assert {name for name in numbers if numbers[name] != others[name]} == {"node-7", "node-8"}
-    assert min(number for name, number in numbers.items() if name != "node-7") > peer_table.HERE
+    assert min(number for name, number in numbers.items() if name != "node-7") > layout.HERE

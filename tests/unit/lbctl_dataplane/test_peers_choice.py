@@ -8,9 +8,9 @@ import dataplane_builders as build
 from lbctl.kube import resources
 from lbctl.settings import Settings
 from lbctl_dataplane import cli
-from lbctl_dataplane.backends.generation import Others
-from lbctl_dataplane.backends.ovs_peers import SwitchPeers
-from lbctl_dataplane.backends.peers import NoPeers, PeerForwarder, Peers, PeersOff
+from lbctl_dataplane.backends.ovs.peers import SwitchPeers
+from lbctl_dataplane.backends.peers.forwarding import NoPeers, PeerForwarder, Peers, PeersOff
+from lbctl_dataplane.backends.tables.generation import Others
 from lbctl_dataplane.decisions import View
 from lbctl_dataplane.own_legs import OwnLegs
 

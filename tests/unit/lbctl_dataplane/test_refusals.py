@@ -2,8 +2,8 @@
 
 import dataplane_builders as build
 from lbctl import delta
-from lbctl_dataplane.rules import refusals
-from lbctl_dataplane.rules.nft_elements import Element
+from lbctl_dataplane.rules.ovs import refusals
+from lbctl_dataplane.rules.tables.elements import Element
 
 KEY = "198.18.0.1 . 6 . 80"
 VIP, TAKING, KEPT = Element("vips4", "198.18.0.1"), Element("taking4", KEY), Element("kept4", KEY)

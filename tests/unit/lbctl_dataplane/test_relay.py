@@ -12,14 +12,17 @@ from lbctl.settings import Settings
 from lbctl.settings_agent import AgentSettings
 from lbctl.translate.endpoints import Endpoint
 from lbctl_dataplane import cli, serving_nodes
-from lbctl_dataplane.backends.peers import NoPeers, PeerForwarder
+from lbctl_dataplane.backends.peers.forwarding import NoPeers, PeerForwarder
 from lbctl_dataplane.decisions import Behind, View
 from lbctl_dataplane.own_legs import OwnLegs
 from lbctl_dataplane.placing import Placing
 from lbctl_dataplane.relay import NodePortRelay, NoRelay, Relay
-from lbctl_dataplane.rules import frontend, legs, peering, sharing, tracked
+from lbctl_dataplane.rules import frontend
 from lbctl_dataplane.rules.frontend import Frontend, Member
-from lbctl_dataplane.rules.legs import Knowledge, LegAddress, ServingNode
+from lbctl_dataplane.rules.nft import tracked
+from lbctl_dataplane.rules.peers import peering
+from lbctl_dataplane.rules.router import legs, sharing
+from lbctl_dataplane.rules.router.legs import Knowledge, LegAddress, ServingNode
 
 FAR, FARTHER = "192.0.2.7", "192.0.2.8"
 NODE_PORT = 30080

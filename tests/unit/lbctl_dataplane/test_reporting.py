@@ -13,7 +13,7 @@ from lbctl.kube.resources import Resource
 from lbctl.model import errors
 from lbctl_dataplane import serving_nodes
 from lbctl_dataplane.backends.port import Leg
-from lbctl_dataplane.rules.legs import Forwarding
+from lbctl_dataplane.rules.router.legs import Forwarding
 from lbctl_dataplane.serving_node import Exemption, Identity, Report, Reporter, capped
 
 LEG = Leg(build.ip("172.31.241.6"), "02:00:00:00:00:06")

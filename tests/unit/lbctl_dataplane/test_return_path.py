@@ -4,8 +4,8 @@ import pytest
 
 import dataplane_builders as build
 from lbctl.delta import diff
-from lbctl_dataplane.rules import return_path
-from lbctl_dataplane.rules.return_path import Entry
+from lbctl_dataplane.rules.nft import return_path
+from lbctl_dataplane.rules.nft.return_path import Entry
 
 FOUR, SIX = build.ip("10.1.0.1"), build.ip("fe80::1")
 RULES = (

@@ -5,12 +5,12 @@ import pytest
 import dataplane_builders as build
 from lbctl.model.virtual_service import Listener
 from lbctl.translate.endpoints import Endpoint
-from lbctl_dataplane.backends.routes import Kernel
+from lbctl_dataplane.backends.router.kernel import Kernel
 from lbctl_dataplane.router_table import RouterTable
-from lbctl_dataplane.rules import routes
-from lbctl_dataplane.rules.flows import NONE, AllBut, Ended, Flows, Forgotten
-from lbctl_dataplane.rules.legs import Knowledge, LegAddress, ServingNode
-from lbctl_dataplane.rules.spreading import Known
+from lbctl_dataplane.rules.router import routes
+from lbctl_dataplane.rules.router.flows import NONE, AllBut, Ended, Flows, Forgotten
+from lbctl_dataplane.rules.router.legs import Knowledge, LegAddress, ServingNode
+from lbctl_dataplane.rules.router.spreading import Known
 
 VIPS = ("198.18.0.1",)
 AT = build.place(protocol="UDP")

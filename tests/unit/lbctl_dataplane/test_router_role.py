@@ -10,11 +10,11 @@ import dataplane_builders as build
 from lbctl.kube import resources
 from lbctl.model.virtual_service import Address, Phase, VirtualService
 from lbctl_dataplane import decisions
-from lbctl_dataplane.backends.routes import Kernel, Wanted
+from lbctl_dataplane.backends.router.kernel import Kernel, Wanted
 from lbctl_dataplane.decisions import View
 from lbctl_dataplane.roles import Programmed
 from lbctl_dataplane.router import RouterRole
-from lbctl_dataplane.rules import routes
+from lbctl_dataplane.rules.router import routes
 
 LINKS = routes.parse_links(
     json.dumps(

@@ -4,8 +4,8 @@ import json
 
 import dataplane_builders as build
 from lbctl import delta
-from lbctl_dataplane.rules import routes
-from lbctl_dataplane.rules.legs import LegAddress
+from lbctl_dataplane.rules.router import routes
+from lbctl_dataplane.rules.router.legs import LegAddress
 
 LINKS = routes.parse_links(
     json.dumps(

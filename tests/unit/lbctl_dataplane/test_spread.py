@@ -5,8 +5,8 @@ import json
 from typing import Any
 
 import dataplane_builders as build
-from lbctl_dataplane.rules import spread
-from lbctl_dataplane.rules.spread import Ruleset, Spread
+from lbctl_dataplane.rules.router import spread
+from lbctl_dataplane.rules.router.spread import Ruleset, Spread
 
 ONE = Spread(4, False, ((1, 1),))
 TWO = Spread(4, False, ((1, 3), (2, 2)))

@@ -16,7 +16,7 @@ from lbctl.translate.endpoints import Endpoint
 from lbctl.translate.failing import FailingMember
 from lbctl_dataplane import tracing
 from lbctl_dataplane.rules import frontend, tracer
-from lbctl_dataplane.rules.legs import Knowledge, LegAddress, ServingNode
+from lbctl_dataplane.rules.router.legs import Knowledge, LegAddress, ServingNode
 from lbctl_dataplane.rules.tracer import Packet, Trace, Verdict
 
 CLIENT, CLIENT6 = build.ip("203.0.113.10"), build.ip("2001:db8:c::10")

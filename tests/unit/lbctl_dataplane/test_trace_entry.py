@@ -11,7 +11,7 @@ from lbctl.translate.endpoints import Endpoint
 from lbctl.translate.failing import FailingMember
 from lbctl_dataplane import tracing
 from lbctl_dataplane.rules import tracer, tracer_entry
-from lbctl_dataplane.rules.legs import Forwarding, Knowledge, LegAddress, ServingNode
+from lbctl_dataplane.rules.router.legs import Forwarding, Knowledge, LegAddress, ServingNode
 from lbctl_dataplane.rules.tracer import Packet, Trace, Verdict
 
 PACKET = Packet(build.ip("203.0.113.10"), build.place())

@@ -1,9 +1,9 @@
 """Connections of places to members, out of conntrack's listing."""
 
 import dataplane_builders as build
-from lbctl_dataplane.rules import tracked
 from lbctl_dataplane.rules.frontend import Member
-from lbctl_dataplane.rules.tracked import Tracked
+from lbctl_dataplane.rules.nft import tracked
+from lbctl_dataplane.rules.nft.tracked import Tracked
 
 LISTING = """\
 tcp      6 431999 ESTABLISHED src=203.0.113.10 dst=198.18.0.1 sport=40000 dport=80 \

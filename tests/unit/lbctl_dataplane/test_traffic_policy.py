@@ -18,9 +18,10 @@ from lbctl.model.virtual_service import (
     render_virtual_service,
 )
 from lbctl.translate.endpoints import Endpoint
-from lbctl_dataplane.rules import frontend, legs
-from lbctl_dataplane.rules.legs import Knowledge, LegAddress, ServingNode
+from lbctl_dataplane.rules import frontend
 from lbctl_dataplane.rules.local import LocalFrontends
+from lbctl_dataplane.rules.router import legs
+from lbctl_dataplane.rules.router.legs import Knowledge, LegAddress, ServingNode
 
 VIP = ipaddress.ip_address("192.0.2.1")
 POD = Endpoint(

@@ -1,9 +1,9 @@
 """The tunnel to peers on other links, as `ip` and `bridge` show and take it."""
 
 import dataplane_builders as build
-from lbctl_dataplane.rules import tunnel
-from lbctl_dataplane.rules.peering import Far, tunnel_mac
-from lbctl_dataplane.rules.tunnel import Found
+from lbctl_dataplane.rules.peers import tunnel
+from lbctl_dataplane.rules.peers.peering import Far, tunnel_mac
+from lbctl_dataplane.rules.peers.tunnel import Found
 
 WANTED = tunnel.device("02:aa:bb:cc:dd:ee", build.ip("172.31.241.11"), 1500)
 SHOWN = """[{}, {"ifname": "vxlan.calico"}, {"ifname": "lbctl-vx", "ifindex": 7,

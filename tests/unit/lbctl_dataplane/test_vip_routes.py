@@ -4,7 +4,7 @@ import json
 
 import dataplane_builders as build
 from lbctl.delta import Delta
-from lbctl_dataplane.rules import vip_routes
+from lbctl_dataplane.rules.ipvs import vip_routes
 
 FOUR, SIX = build.ip("198.18.0.1"), build.ip("2001:2::1")
 

@@ -1,0 +1,1 @@
+"""The shell around the kernel's nftables on a node that serves."""

@@ -1,0 +1,1 @@
+"""The shell around forwarding to peers."""

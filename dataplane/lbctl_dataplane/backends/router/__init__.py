@@ -1,0 +1,1 @@
+"""The shell around a Linux router's kernel."""

@@ -1,0 +1,1 @@
+"""What the kernel's IPVS should hold on a node, and the filter beside it. Pure."""

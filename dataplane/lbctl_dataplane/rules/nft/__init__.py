@@ -1,0 +1,1 @@
+"""What the kernel's nftables should hold on a node that serves. Pure."""

@@ -1,0 +1,1 @@
+"""What a node passes on to its peers, and by which way. Pure."""

@@ -1,0 +1,1 @@
+"""An nftables table of ours, whoever's: sets and maps as values, text and netlink bytes. Pure."""
