@@ -211,9 +211,10 @@ def test_the_kernel_answers_nothing_that_belongs_to_the_switch(world: OvsWorld) 
 
 ONE_PASS = """
 import asyncio
-from lbctl_dataplane.backends import ground, ovs
+from lbctl_dataplane.backends.ovs import ground
+from lbctl_dataplane.backends.ovs.backend import OvsBackend
 async def run():
-    backend = ovs.OvsBackend(ground.Names("br-int", "svc0"), tuple)
+    backend = OvsBackend(ground.Names("br-int", "svc0"), tuple)
     known = asyncio.Event()
     async with asyncio.timeout(10), asyncio.TaskGroup() as tasks:
         following = tasks.create_task(backend.follow(known.set))
