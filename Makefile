@@ -28,7 +28,7 @@ test: ## Everything: check, contract tests on the real kernel, end-to-end tests 
 	@$(STAGE) "programs" 16 $(BIN)/lbctl lab build
 	@$(STAGE) "Kubernetes' suite" 4 $(BIN)/lbctl lab build e2e
 	@$(STAGE) "contract tests" 16 $(BIN)/python -m pytest tests/contract -q
-	@$(STAGE) "end-to-end tests" 18 $(BIN)/python -m pytest tests/e2e -v
+	@$(STAGE) "end-to-end tests" 24 $(BIN)/python -m pytest tests/e2e -v
 
 demo: setup ## The main job, as a person would type it; KEEP=1 leaves the lab up
 	@$(BIN)/python -m lbctl_lab.demo
