@@ -67,9 +67,10 @@ def costs(lab) -> Iterator[list[Cost]]:
     found: list[Cost] = []
     yield found
     table = HEAD + "".join(f"{cost.row}\n" for cost in found)
+    failures = "".join(f"\n{cost.what}: {failed}\n" for cost in found for failed in cost.failed)
     TABLE.parent.mkdir(exist_ok=True)
-    TABLE.write_text(table)
-    print(f"\n{table}")
+    TABLE.write_text(table + failures)
+    print(f"\n{table}{failures}")
 
 
 @pytest.fixture(scope="module")
