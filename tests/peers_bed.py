@@ -1,12 +1,13 @@
 """Nodes of one cluster behind a router that cannot weigh, in network namespaces. Needs root."""
 
 import asyncio
+import contextlib
 import dataclasses
 import json
 import socket
 import subprocess
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping
+from typing import Any, TypeVar
 
 import dataplane_bed
 import dataplane_builders as build
@@ -292,3 +293,29 @@ class Agents:
             done = await role.program(view)
             following.cancel()
         return done
+
+
+_Bed = TypeVar("_Bed", bound=PeersBed)
+_Agents = TypeVar("_Agents", bound=Agents)
+
+
+@contextlib.contextmanager
+def standing(bed: _Bed, *pods: Pod) -> Iterator[_Bed]:
+    """Have nodes with pods until the block ends."""
+    try:
+        bed.up()
+        for pod in pods:
+            bed.add(pod)
+        yield bed
+    finally:
+        bed.down()
+
+
+@contextlib.contextmanager
+def acting(agents: _Agents, bed: PeersBed) -> Iterator[_Agents]:
+    """Have agents on nodes; afterwards the router spreads over all of these again."""
+    try:
+        yield agents
+    finally:
+        agents.end()
+        bed.spread_over(*bed.numbers)

@@ -1,9 +1,9 @@
 """Nodes that pass packets on to each other, behind a router that cannot weigh: real packets."""
 
 import asyncio
-import contextlib
 import socket
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 
 import pytest
 
@@ -14,7 +14,7 @@ from lbctl_dataplane.decisions import View
 from lbctl_dataplane.rules import tracer, tracer_entry
 from lbctl_dataplane.rules.router.legs import Knowledge
 from lbctl_dataplane.rules.tracer import Packet, Trace
-from peers_bed import CLIENT, V4, V6, Agents, PeersBed, Pod, service
+from peers_bed import CLIENT, V4, V6, Agents, PeersBed, Pod, acting, service, standing
 from peers_talk import alive, asked, connections, greeting
 from spaces import sh
 
@@ -29,33 +29,19 @@ both = pytest.mark.parametrize("vip", [V4, V6])
 @pytest.fixture(scope="module")
 def near() -> Iterator[PeersBed]:
     """Three nodes on one link."""
-    yield from _bed(PeersBed("near", nodes=3, one_link=True), PODS)
+    with standing(PeersBed("near", nodes=3, one_link=True), *PODS) as made:
+        yield made
 
 
 @pytest.fixture(scope="module")
 def apart() -> Iterator[PeersBed]:
     """Two nodes that share no link."""
-    yield from _bed(PeersBed("apart", nodes=2, one_link=False), FAR)
-
-
-def _bed(made: PeersBed, pods: tuple[Pod, ...]) -> Iterator[PeersBed]:
-    try:
-        made.up()
-        for pod in pods:
-            made.add(pod)
+    with standing(PeersBed("apart", nodes=2, one_link=False), *FAR) as made:
         yield made
-    finally:
-        made.down()
 
 
-@contextlib.contextmanager
-def agents(bed: PeersBed, *, everywhere: bool = False) -> Iterator[Agents]:
-    made = Agents(bed, everywhere=everywhere)
-    try:
-        yield made
-    finally:
-        made.end()
-        bed.spread_over(*bed.numbers)
+def agents(bed: PeersBed, *, everywhere: bool = False) -> AbstractContextManager[Agents]:
+    return acting(Agents(bed, everywhere=everywhere), bed)
 
 
 @both

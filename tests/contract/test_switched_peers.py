@@ -1,13 +1,13 @@
 """Nodes with a switch that pass packets on to each other and to nodes without: real packets."""
 
-import contextlib
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 
 import pytest
 
 from lbctl_dataplane.rules import constants
 from ovs_peers_bed import SwitchedAgents, SwitchedBed
-from peers_bed import CLIENT, V4, V6, Pod, service
+from peers_bed import CLIENT, V4, V6, Pod, acting, service, standing
 from peers_talk import alive, asked, connections, greeting
 
 pytestmark = pytest.mark.root
@@ -19,24 +19,12 @@ both = pytest.mark.parametrize("vip", [V4, V6])
 
 @pytest.fixture(scope="module")
 def near() -> Iterator[SwitchedBed]:
-    made = SwitchedBed("switched", nodes=3, switched=(1, 2))
-    try:
-        made.up()
-        for pod in PODS:
-            made.add(pod)
+    with standing(SwitchedBed("switched", nodes=3, switched=(1, 2)), *PODS) as made:
         yield made
-    finally:
-        made.down()
 
 
-@contextlib.contextmanager
-def agents(bed: SwitchedBed, *, everywhere: bool = False) -> Iterator[SwitchedAgents]:
-    made = SwitchedAgents(bed, everywhere=everywhere)
-    try:
-        yield made
-    finally:
-        made.end()
-        bed.spread_over(*bed.numbers)
+def agents(bed: SwitchedBed, *, everywhere: bool = False) -> AbstractContextManager[SwitchedAgents]:
+    return acting(SwitchedAgents(bed, everywhere=everywhere), bed)
 
 
 @both
