@@ -7,7 +7,6 @@ from typing import Protocol
 from lbctl.kube.resources import Resource
 from lbctl.kube.store import Store
 from lbctl.model import errors
-from lbctl_dataplane import serving_nodes
 from lbctl_dataplane.backends.ovs import backend as switches
 from lbctl_dataplane.backends.peers import forwarding as peers
 from lbctl_dataplane.backends.peers.forwarding import Forwarded
@@ -20,7 +19,6 @@ from lbctl_dataplane.rules.ovs.peers import FlowsDrawing, Part
 from lbctl_dataplane.rules.peers import peering
 from lbctl_dataplane.rules.peers.peering import Peering
 from lbctl_dataplane.rules.router.legs import Forwarding, Network
-from lbctl_dataplane.working import Working
 
 ANSWER_S = 0.1
 """Time between two questions for a gateway that has not answered."""
@@ -50,7 +48,6 @@ class SwitchPeers:
         self._node, self._backend, self._link = node, backend, link
         self._everywhere = everywhere
         self._nodes = PeerNodes()
-        self._working = Working()
         self._drawn_for: tuple[object, ...] = ()
         self._again_at, self._asked_of = 0.0, 0
         self._unanswered = frozenset({4, 6})
@@ -80,8 +77,7 @@ class SwitchPeers:
         """
         nodes = ovs_peers.addressed(self._nodes.now())
         self._stand_on(pipeline.without_pods(self._backend.facts()))
-        known = serving_nodes.known(self._working.of(self._nodes.placed(view), nodes.values()))
-        self._peering.update(known, nodes, self._ground())
+        self._peering.update(self._nodes.known(view, nodes), nodes, self._ground())
 
     async def program(self, view: View) -> Forwarded:
         """See that gateways are known; the backend has programmed what was prepared."""

@@ -11,7 +11,6 @@ from lbctl.kube.resources import Resource
 from lbctl.kube.store import Store
 from lbctl.model import errors
 from lbctl.model.virtual_service import Address
-from lbctl_dataplane import serving_nodes
 from lbctl_dataplane.backends import commands
 from lbctl_dataplane.backends.peers import vxlan
 from lbctl_dataplane.backends.peers.nodes import PeerNodes
@@ -23,7 +22,6 @@ from lbctl_dataplane.rules.peers import layout, peering, tunnel
 from lbctl_dataplane.rules.peers.peering import Ground, Peering
 from lbctl_dataplane.rules.router.legs import Forwarding, Network
 from lbctl_dataplane.rules.tables.elements import KeptTable
-from lbctl_dataplane.working import Working
 
 RETRY_S = 4.5
 """Time between two tries: less than from one pass to the next where nothing happens."""
@@ -139,7 +137,6 @@ class PeerForwarder:
         self._node, self._interface = node, service_interface
         self._way, self._everywhere = way, everywhere
         self._nodes = PeerNodes()
-        self._working = Working()
         self._service: _Service | None = None
         self._vxlan: vxlan.Vxlan | None = None
         self._filtered = False
@@ -195,9 +192,7 @@ class PeerForwarder:
         changed = await self._dig(peering.far(nodes, ground), legs, service.mtu)
         if self._vxlan is not None:
             ground = replace(ground, tunnel=self._vxlan.index)
-        placed = self._nodes.placed(view)
-        known = serving_nodes.known(self._working.of(placed, nodes.values()))
-        self._peering.update(known, nodes, ground)
+        self._peering.update(self._nodes.known(view, nodes), nodes, ground)
         changed += await self._table.make_it_so()
         self.forwarding = Forwarding(self._everywhere, service.networks)
         return changed

@@ -10,6 +10,8 @@ from lbctl_dataplane.decisions import View
 from lbctl_dataplane.placing import Placing
 from lbctl_dataplane.rules.peers import peering
 from lbctl_dataplane.rules.router.legs import ServingNode
+from lbctl_dataplane.rules.router.sharing import Known
+from lbctl_dataplane.working import Working
 
 
 class PeerNodes:
@@ -20,6 +22,7 @@ class PeerNodes:
         self._nodes: dict[str, ServingNode] | None = None
         self._taking: dict[str, ServingNode] = {}
         self._placing = Placing()
+        self._working = Working()
 
     @property
     def stores(self) -> Mapping[Resource, Store]:
@@ -31,9 +34,14 @@ class PeerNodes:
         self._all()
         return self._taking
 
-    def placed(self, view: View) -> View:
-        """Return a view in which relays have what nobody serves on its own node."""
-        return self._placing.of(view, self._all())
+    def known(self, view: View, able: Mapping[str, ServingNode]) -> Known:
+        """Return a view as shares are worked out from it.
+
+        Relays have what nobody serves on its own node; members that one of the `able` calls failing
+        are none.
+        """
+        placed = self._placing.of(view, self._all())
+        return serving_nodes.known(self._working.of(placed, able.values()))
 
     def _all(self) -> Mapping[str, ServingNode]:
         if self._nodes is None:

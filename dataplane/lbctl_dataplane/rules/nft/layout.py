@@ -22,9 +22,9 @@ _ICMP = {4: 1, 6: 58}
 
 _OTHERS = 0xFFFF_FFFF ^ constants.NODE_MARK_MASK
 _MARKED = f"ct mark set ct mark and {_OTHERS:#x} or {constants.NODE_MARK:#x}"
+_OURS = f"ct mark and {constants.NODE_MARK_MASK:#x} == {constants.NODE_MARK:#x}"
 _RETURNED = (
-    "meta nfproto @returning "
-    f"ct mark and {constants.NODE_MARK_MASK:#x} == {constants.NODE_MARK:#x} "
+    f"meta nfproto @returning {_OURS} "
     f"meta mark set meta mark and {_OTHERS:#x} or {constants.NODE_MARK:#x}"
 )
 """The routing rule of `return_path` asks for this packet mark; other bits are other people's."""
@@ -128,8 +128,7 @@ def _vacant(version: int) -> str:
 
 def _behind_us(version: int) -> str:
     """Return the rule by which members on other nodes answer to this one."""
-    ours = f"ct mark and {constants.NODE_MARK_MASK:#x} == {constants.NODE_MARK:#x}"
-    return f"{ours} {places.reached(version)} @remote{version} masquerade fully-random"
+    return f"{_OURS} {places.reached(version)} @remote{version} masquerade fully-random"
 
 
 def _to_vips(verdict: str) -> Iterator[str]:
@@ -140,8 +139,7 @@ def _to_vips(verdict: str) -> Iterator[str]:
 
 
 def _late_pings(version: int) -> str:
-    ours = f"ct mark and {constants.NODE_MARK_MASK:#x} == {constants.NODE_MARK:#x}"
-    return f"{_ping(version)} {ours} {places.ip(version)} daddr != @vips{version} drop"
+    return f"{_ping(version)} {_OURS} {places.ip(version)} daddr != @vips{version} drop"
 
 
 def _ping(version: int) -> str:
